@@ -1,0 +1,154 @@
+/* Buffer hooks: calls that hand memory to the kernel. The kernel does not trap on dead memory, it
+ * fails with EFAULT or stops short: then the shim asks whose memory that was. What was sent out of
+ * a freed block is asked after the call, when the memory is known to be readable. */
+#include "capture/real.h"
+#include "capture/signals.h"
+
+#include "event/event.h"
+#include "heap/arena.h"
+
+#include <errno.h>
+
+static void ask(const void *address, const char *function, struct caller caller)
+{
+    int saved = errno;
+    if (arena_contains(address))
+        event_buffer(address, function, caller);
+    errno = saved;
+}
+
+/* The first byte that the kernel did not reach. */
+static inline void after(const void *buffer, size_t size, ssize_t done, const char *function,
+                         struct caller caller)
+{
+    if (__builtin_expect(done < 0, 0)) {
+        if (errno == EFAULT)
+            ask(buffer, function, caller);
+    } else if (__builtin_expect((size_t)done < size && done > 0, 0)) {
+        ask((const char *)buffer + done, function, caller);
+    }
+}
+
+static inline void after_sending(const void *buffer, size_t size, ssize_t done,
+                                 const char *function, struct caller caller)
+{
+    after(buffer, size, done, function, caller);
+    if (done > 0 && guard_active)
+        event_sent(buffer, (size_t)done, function, caller);
+}
+
+static void after_vector(const struct iovec *vector, size_t count, ssize_t done, bool sending,
+                         const char *function, struct caller caller)
+{
+    if (done < 0 && errno != EFAULT)
+        return;
+    size_t rest = done < 0 ? 0 : (size_t)done;
+    for (size_t i = 0; i < count; i++) {
+        if (sending && rest >= vector[i].iov_len && rest > 0)
+            event_sent(vector[i].iov_base, vector[i].iov_len, function, caller);
+        if (rest < vector[i].iov_len) {
+            ask((const char *)vector[i].iov_base + rest, function, caller);
+            if (done >= 0)
+                return;
+            continue; /* EFAULT: any of them may be the dead one */
+        }
+        rest -= vector[i].iov_len;
+    }
+}
+
+#define BUFFER_HOOK(name, parameters, arguments, check)                                            \
+    EXPORT ssize_t name parameters                                                                 \
+    {                                                                                              \
+        real_need();                                                                               \
+        ssize_t done = real.name arguments;                                                        \
+        check(buffer, size, done, #name, CALLER_HERE());                                           \
+        return done;                                                                               \
+    }
+
+EXPORT ssize_t read(int descriptor, void *buffer, size_t size)
+{
+    real_need();
+    ssize_t done = real.read(descriptor, buffer, size);
+    after(buffer, size, done, "read", CALLER_HERE());
+    if (__builtin_expect(signals_descriptor(descriptor), 0) && done > 0)
+        signals_read(buffer, (size_t)done);
+    return done;
+}
+
+BUFFER_HOOK(pread, (int descriptor, void *buffer, size_t size, off_t offset),
+            (descriptor, buffer, size, offset), after)
+BUFFER_HOOK(pread64, (int descriptor, void *buffer, size_t size, off64_t offset),
+            (descriptor, buffer, size, offset), after)
+BUFFER_HOOK(recv, (int descriptor, void *buffer, size_t size, int flags),
+            (descriptor, buffer, size, flags), after)
+BUFFER_HOOK(recvfrom,
+            (int descriptor, void *buffer, size_t size, int flags, struct sockaddr *address,
+             socklen_t *length),
+            (descriptor, buffer, size, flags, address, length), after)
+BUFFER_HOOK(write, (int descriptor, const void *buffer, size_t size), (descriptor, buffer, size),
+            after_sending)
+BUFFER_HOOK(pwrite, (int descriptor, const void *buffer, size_t size, off_t offset),
+            (descriptor, buffer, size, offset), after_sending)
+BUFFER_HOOK(pwrite64, (int descriptor, const void *buffer, size_t size, off64_t offset),
+            (descriptor, buffer, size, offset), after_sending)
+BUFFER_HOOK(send, (int descriptor, const void *buffer, size_t size, int flags),
+            (descriptor, buffer, size, flags), after_sending)
+BUFFER_HOOK(sendto,
+            (int descriptor, const void *buffer, size_t size, int flags,
+             const struct sockaddr *address, socklen_t length),
+            (descriptor, buffer, size, flags, address, length), after_sending)
+/* The fortified forms (Linux Standard Base, __read_chk and its kin). */
+BUFFER_HOOK(__read_chk, (int descriptor, void *buffer, size_t size, size_t room),
+            (descriptor, buffer, size, room), after)
+BUFFER_HOOK(__pread_chk, (int descriptor, void *buffer, size_t size, off_t offset, size_t room),
+            (descriptor, buffer, size, offset, room), after)
+BUFFER_HOOK(__pread64_chk, (int descriptor, void *buffer, size_t size, off_t offset, size_t room),
+            (descriptor, buffer, size, offset, room), after)
+BUFFER_HOOK(__recv_chk, (int descriptor, void *buffer, size_t size, size_t room, int flags),
+            (descriptor, buffer, size, room, flags), after)
+BUFFER_HOOK(__recvfrom_chk,
+            (int descriptor, void *buffer, size_t size, size_t room, int flags,
+             struct sockaddr *address, socklen_t *length),
+            (descriptor, buffer, size, room, flags, address, length), after)
+
+#define VECTOR_HOOK(name, parameters, arguments, sending)                                          \
+    EXPORT ssize_t name parameters                                                                 \
+    {                                                                                              \
+        real_need();                                                                               \
+        ssize_t done = real.name arguments;                                                        \
+        if (guard_active)                                                                          \
+            after_vector(vector, (size_t)count, done, sending, #name, CALLER_HERE());              \
+        return done;                                                                               \
+    }
+
+VECTOR_HOOK(readv, (int descriptor, const struct iovec *vector, int count),
+            (descriptor, vector, count), false)
+VECTOR_HOOK(preadv, (int descriptor, const struct iovec *vector, int count, off_t offset),
+            (descriptor, vector, count, offset), false)
+VECTOR_HOOK(preadv64, (int descriptor, const struct iovec *vector, int count, off64_t offset),
+            (descriptor, vector, count, offset), false)
+VECTOR_HOOK(writev, (int descriptor, const struct iovec *vector, int count),
+            (descriptor, vector, count), true)
+VECTOR_HOOK(pwritev, (int descriptor, const struct iovec *vector, int count, off_t offset),
+            (descriptor, vector, count, offset), true)
+VECTOR_HOOK(pwritev64, (int descriptor, const struct iovec *vector, int count, off64_t offset),
+            (descriptor, vector, count, offset), true)
+
+EXPORT ssize_t recvmsg(int descriptor, struct msghdr *message, int flags)
+{
+    real_need();
+    ssize_t done = real.recvmsg(descriptor, message, flags);
+    if (guard_active && message != NULL)
+        after_vector(message->msg_iov, message->msg_iovlen, done, false, "recvmsg",
+                     CALLER_HERE());
+    return done;
+}
+
+EXPORT ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags)
+{
+    real_need();
+    ssize_t done = real.sendmsg(descriptor, message, flags);
+    if (guard_active && message != NULL)
+        after_vector(message->msg_iov, message->msg_iovlen, done, true, "sendmsg", CALLER_HERE());
+    return done;
+}

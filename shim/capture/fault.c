@@ -1,0 +1,323 @@
+/* Fault: the shim's handler of SIGSEGV, SIGBUS, SIGABRT, SIGILL and SIGFPE. It understands the
+ * fault, asks the event layer, and hands what is not ours to the program as the kernel would have:
+ * it builds the program's signal frame and returns into it, so masks, signal stacks, siglongjmp and
+ * changes to the context all work. Runs on the thread's signal stack. */
+#include "capture/operand.h"
+#include "capture/real.h"
+#include "capture/signals.h"
+
+#include "base/clock.h"
+#include "base/system.h"
+#include "event/event.h"
+#include "heap/poison.h"
+#include "report/report.h"
+
+#include <errno.h>
+#include <ucontext.h>
+
+/* The kernel's part of ucontext_t: glibc's is longer (arch/x86/include/uapi/asm/ucontext.h). */
+struct kernel_context {
+    unsigned long flags;
+    struct kernel_context *link;
+    stack_t stack;
+    uint64_t registers[23];
+    void *float_state;
+    uint64_t reserved[8];
+    uint64_t mask;
+};
+_Static_assert(sizeof(struct kernel_context) == 304, "as in the kernel's rt_sigframe");
+
+/* arch/x86/include/asm/sigframe.h */
+struct signal_frame {
+    void (*restorer)(void);
+    struct kernel_context context;
+    siginfo_t info;
+};
+
+/* struct _fpx_sw_bytes at the end of the 512-byte FXSAVE area
+ * (arch/x86/include/uapi/asm/sigcontext.h). */
+#define FXSAVE_SIZE 512
+#define EXTENDED_AT 464
+#define EXTENDED_MAGIC UINT32_C(0x46505853)
+
+static size_t float_size(const void *state)
+{
+    uint32_t words[2];
+    if (state == NULL)
+        return 0;
+    __builtin_memcpy(words, (const char *)state + EXTENDED_AT, sizeof words);
+    return words[0] == EXTENDED_MAGIC ? words[1] : FXSAVE_SIZE;
+}
+
+/* Writes a signal frame below `top`, as the kernel aligns it: 16 bytes, less the return address. */
+static struct signal_frame *write_frame(char *top, const struct kernel_context *context,
+                                        const siginfo_t *info, void (*restorer)(void))
+{
+    size_t size = float_size(context->float_state);
+    char *state = (char *)((uintptr_t)(top - size) & ~(uintptr_t)63);
+    struct signal_frame *frame =
+        (struct signal_frame *)(((uintptr_t)(state - sizeof *frame) & ~(uintptr_t)15) - 8);
+    if (size != 0)
+        __builtin_memmove(state, context->float_state, size);
+    frame->restorer = restorer;
+    frame->context = *context;
+    frame->context.float_state = size == 0 ? NULL : state;
+    frame->info = *info;
+    return frame;
+}
+
+/* Ends the handler with a context that is not the one it was entered with. */
+__attribute__((noreturn)) static void return_to(struct signal_frame *frame)
+{
+    __asm__ volatile("mov %0, %%rsp\n\t"
+                     "mov %1, %%eax\n\t"
+                     "syscall"
+                     :
+                     : "r"(&frame->context), "i"(SYS_rt_sigreturn)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+static void (*restorer_of(int number))(void)
+{
+    struct {
+        void *handler;
+        unsigned long flags;
+        void (*restorer)(void);
+        uint64_t mask;
+    } action = {0};
+    (void)system_call4(SYS_rt_sigaction, number, 0, (long)&action, 8);
+    return action.restorer;
+}
+
+/* Deaths by signal are the kernel's to make: the status, and the registers in the core, are true. */
+static void die_by_default(int number, siginfo_t *info)
+{
+    struct sigaction none = {.sa_handler = SIG_DFL};
+    (void)real.sigaction(number, &none, NULL);
+    if (info->si_code <= 0) /* not an instruction that will fault again */
+        (void)system_call4(SYS_rt_tgsigqueueinfo, system_process(), system_thread(), number,
+                           (long)info);
+}
+
+static void deliver(int number, siginfo_t *info, struct kernel_context *context)
+{
+    struct sigaction *program = signals_program_action(number), action = *program;
+    bool sent = info->si_code <= 0;
+    if (action.sa_handler == SIG_IGN && sent)
+        return;
+    if (action.sa_handler == SIG_IGN || action.sa_handler == SIG_DFL) {
+        die_by_default(number, info);
+        return;
+    }
+    if ((action.sa_flags & (int)SA_RESETHAND) != 0)
+        program->sa_handler = SIG_DFL;
+    char *stack = (char *)context->registers[REG_RSP];
+    const stack_t *alternate = &context->stack;
+    bool has_alternate = (alternate->ss_flags & SS_DISABLE) == 0 &&
+                         !signals_on_own_stack(alternate->ss_sp) && alternate->ss_size != 0;
+    bool on_alternate = has_alternate && stack > (char *)alternate->ss_sp &&
+                        stack <= (char *)alternate->ss_sp + alternate->ss_size;
+    if ((action.sa_flags & SA_ONSTACK) != 0 && has_alternate && !on_alternate)
+        stack = (char *)alternate->ss_sp + alternate->ss_size;
+    else
+        stack -= 128; /* the red zone */
+    /* First a copy of what we were entered with, on this stack: the program's frame may have to lie
+     * where the original does. */
+    static const size_t room = 16 * 1024;
+    char own[16 * 1024] __attribute__((aligned(64)));
+    if (float_size(context->float_state) + sizeof(struct signal_frame) + 256 > room) {
+        die_by_default(number, info);
+        return;
+    }
+    void (*restorer)(void) = restorer_of(number);
+    struct signal_frame *leave = write_frame(own + room, context, info, restorer);
+    struct signal_frame *enter = write_frame(stack, &leave->context, &leave->info, restorer);
+    if (has_alternate == false) /* the program must not find our stack in its context */
+        enter->context.stack = (stack_t){.ss_flags = SS_DISABLE};
+    uint64_t mask;
+    __builtin_memcpy(&mask, &action.sa_mask, sizeof mask);
+    mask &= ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1));
+    if ((action.sa_flags & SA_NODEFER) == 0 && number != SIGSEGV && number != SIGBUS)
+        mask |= UINT64_C(1) << (number - 1);
+    leave->context.mask |= mask;
+    uint64_t *registers = leave->context.registers;
+    registers[REG_RIP] = (uint64_t)(uintptr_t)action.sa_sigaction;
+    registers[REG_RDI] = (uint64_t)number;
+    registers[REG_RSI] = (uint64_t)(uintptr_t)&enter->info;
+    registers[REG_RDX] = (uint64_t)(uintptr_t)&enter->context;
+    registers[REG_RAX] = 0;
+    registers[REG_RSP] = (uint64_t)(uintptr_t)enter;
+    registers[REG_EFL] &= ~UINT64_C(0x10500); /* resume, direction and trap flags */
+    return_to(leave);
+}
+
+/* Stacks of other threads, for the life-cycle picture: SIGSEGV is the one signal that is ours in
+ * every thread and never blocked. One request at a time (the report lock). */
+static struct {
+    _Atomic pid_t wanted;
+    _Atomic int done;
+    struct stack *stack;
+} sample;
+
+#define SAMPLE_CODE SI_QUEUE
+
+bool signals_sample(pid_t tid, struct stack *stack)
+{
+    siginfo_t info = {0};
+    info.si_signo = SIGSEGV;
+    info.si_code = SAMPLE_CODE;
+    info.si_pid = system_process();
+    info.si_value.sival_ptr = &sample;
+    static struct stack taken;
+    sample.stack = &taken;
+    atomic_store(&sample.done, 0);
+    atomic_store(&sample.wanted, tid);
+    if (system_call4(SYS_rt_tgsigqueueinfo, system_process(), tid, SIGSEGV, (long)&info) != 0)
+        return false;
+    for (int i = 0; i < 50 && atomic_load(&sample.done) == 0; i++)
+        system_sleep_ms(1);
+    atomic_store(&sample.wanted, 0);
+    if (atomic_load(&sample.done) == 0)
+        return false;
+    *stack = taken;
+    return true;
+}
+
+static bool answer_sample(const siginfo_t *info, const ucontext_t *context)
+{
+    if (info->si_code != SAMPLE_CODE || info->si_value.sival_ptr != &sample)
+        return false;
+    if (atomic_exchange(&sample.wanted, 0) == system_thread()) {
+        stack_capture_context(sample.stack, context);
+        atomic_store(&sample.done, 1);
+    }
+    return true;
+}
+
+static uint64_t register_value(const ucontext_t *context, int number)
+{
+    static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                  REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                  REG_R12, REG_R13, REG_R14, REG_R15};
+    return (uint64_t)context->uc_mcontext.gregs[order[number]];
+}
+
+static void add_word(struct fault *fault, uint64_t word)
+{
+    if (fault->word_count < sizeof fault->words / sizeof *fault->words)
+        fault->words[fault->word_count++] = word;
+}
+
+/* A general protection or stack fault carries no address: the operand tells it. */
+static void read_operand(struct fault *fault, const ucontext_t *context)
+{
+    struct operand operand;
+    const uint8_t *code = (const uint8_t *)context->uc_mcontext.gregs[REG_RIP];
+    uint64_t pc = (uint64_t)(uintptr_t)code;
+    if (poison_looks_like(pc)) { /* some processors have already jumped */
+        fault->access = ACCESS_CALL;
+        add_word(fault, pc);
+        return;
+    }
+    /* 15 bytes is the longest instruction; it may end with its page. */
+    size_t size = 4096 - (pc & 4095) < 15 ? 4096 - (pc & 4095) : 15;
+    if (!operand_decode(code, size, &operand))
+        return;
+    if (operand.is_call)
+        fault->access = ACCESS_CALL;
+    if (operand.is_string) {
+        add_word(fault, register_value(context, 6));
+        add_word(fault, register_value(context, 7));
+    }
+    if (operand.is_return) {
+        fault->access = ACCESS_CALL;
+        add_word(fault, *(const uint64_t *)context->uc_mcontext.gregs[REG_RSP]);
+    }
+    if (operand.base != OPERAND_NONE)
+        add_word(fault, register_value(context, operand.base));
+    if (operand.index != OPERAND_NONE)
+        add_word(fault, register_value(context, operand.index));
+}
+
+/* Page fault error code: bit 1 write, bit 4 instruction fetch (Intel SDM volume 3, 4.7). */
+static enum access access_of(const ucontext_t *context)
+{
+    uint64_t code = (uint64_t)context->uc_mcontext.gregs[REG_ERR];
+    return (code & 16) != 0 ? ACCESS_CALL : (code & 2) != 0 ? ACCESS_WRITE : ACCESS_READ;
+}
+
+/* Returns normally when the program is to go on where it was. */
+static void handle(int number, siginfo_t *info, ucontext_t *context)
+{
+    struct fault fault = {.signal = number, .sent = info->si_code <= 0};
+    if (report_is_mine()) {
+        /* The report itself faulted: nothing more can be told. */
+        static const char words[] = "outlive: a fault while writing a report; the report above is "
+                                    "incomplete\n";
+        (void)system_write(2, words, sizeof words - 1);
+        die_by_default(number, info);
+        return;
+    }
+    if (!fault.sent && (number == SIGSEGV || number == SIGBUS)) {
+        fault.has_address = info->si_code != SI_KERNEL;
+        fault.address = (uintptr_t)info->si_addr;
+        fault.access = access_of(context);
+        if (!fault.has_address)
+            read_operand(&fault, context);
+    }
+    stack_capture_context(&fault.stack, context);
+    if (!event_fault(&fault))
+        deliver(number, info, (struct kernel_context *)context);
+}
+
+struct arguments {
+    int number;
+    siginfo_t *info;
+    ucontext_t *context;
+};
+
+static void handle_arguments(struct arguments *arguments)
+{
+    handle(arguments->number, arguments->info, arguments->context);
+}
+
+/* Calls the function on another stack; rbp keeps the way back, for the unwinder too. */
+void call_on(char *top, void (*function)(struct arguments *), struct arguments *arguments)
+    __attribute__((visibility("hidden")));
+__asm__(".pushsection .text\n"
+        ".hidden call_on\n"
+        ".globl call_on\n"
+        ".type call_on, @function\n"
+        "call_on:\n"
+        ".cfi_startproc\n"
+        "push %rbp\n"
+        ".cfi_def_cfa_offset 16\n"
+        ".cfi_offset rbp, -16\n"
+        "mov %rsp, %rbp\n"
+        ".cfi_def_cfa_register rbp\n"
+        "mov %rdi, %rsp\n"
+        "mov %rdx, %rdi\n"
+        "call *%rsi\n"
+        "mov %rbp, %rsp\n"
+        "pop %rbp\n"
+        ".cfi_def_cfa rsp, 8\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".size call_on, . - call_on\n"
+        ".popsection\n");
+
+void signals_handle_fault(int number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    if (!(number == SIGSEGV && answer_sample(info, context))) {
+        struct arguments arguments = {number, info, context};
+        /* A signal stack of the program may be too small for a report. */
+        if (guard.block != NULL && !signals_on_own_stack(&arguments))
+            call_on(guard.block->signal_stack + THREAD_SIGNAL_STACK_SIZE, handle_arguments,
+                    &arguments);
+        else
+            handle_arguments(&arguments);
+    }
+    errno = saved;
+}

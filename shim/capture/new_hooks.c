@@ -1,0 +1,126 @@
+/* New hooks: all forms of C++ operator new and delete. A library of the program that replaces them
+ * keeps its own: those are called through, and the malloc inside them is what the shim sees. */
+#include "capture/new_hooks.h"
+
+#include "capture/real.h"
+#include "event/event.h"
+#include "heap/arena.h"
+
+#define NATURAL 16
+
+/* The next operator new is the standard library's, a wrapper around malloc. */
+static bool standard = true;
+
+void new_hooks_start(bool is_standard)
+{
+    standard = is_standard;
+}
+
+static void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
+{
+    if (!standard || !guard_enter())
+        return NULL;
+    void *place = event_allocate(size, alignment, origin, caller);
+    guard_leave();
+    return place;
+}
+
+/* True: done. */
+static bool released(void *address, enum origin end, struct caller caller)
+{
+    if (address == NULL)
+        return true;
+    if (arena_contains(address) && guard.depth != 0) {
+        event_free_nested(address);
+        return true;
+    }
+    if (standard && guard_enter()) {
+        bool taken = event_free(address, end, caller);
+        guard_leave();
+        if (taken)
+            return true;
+    }
+    if (!standard)
+        return false;
+    real_release(address);
+    return true;
+}
+
+/* The standard forms call malloc; where that fails, the real ones know the new-handler and
+ * exceptions. Without a C++ library there is no real one. */
+#define PLAIN_NEW(name, origin)                                                                    \
+    EXPORT void *name(size_t size)                                                                 \
+    {                                                                                              \
+        void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
+        if (place == NULL && standard)                                                             \
+            place = real_allocate(size);                                                           \
+        return place != NULL || real.name == NULL ? place : real.name(size);                       \
+    }
+#define NOTHROW_NEW(name, origin)                                                                  \
+    EXPORT void *name(size_t size, const void *nothrow)                                            \
+    {                                                                                              \
+        void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
+        if (place == NULL && standard)                                                             \
+            place = real_allocate(size);                                                           \
+        return place != NULL || real.name == NULL ? place : real.name(size, nothrow);              \
+    }
+#define ALIGNED_NEW(name, origin)                                                                  \
+    EXPORT void *name(size_t size, size_t alignment)                                               \
+    {                                                                                              \
+        void *place = guarded(size, alignment, origin, CALLER_HERE());                             \
+        return place != NULL || real.name == NULL ? place : real.name(size, alignment);            \
+    }
+#define ALIGNED_NOTHROW_NEW(name, origin)                                                          \
+    EXPORT void *name(size_t size, size_t alignment, const void *nothrow)                          \
+    {                                                                                              \
+        void *place = guarded(size, alignment, origin, CALLER_HERE());                             \
+        return place != NULL || real.name == NULL ? place : real.name(size, alignment, nothrow);   \
+    }
+
+PLAIN_NEW(_Znwm, ORIGIN_NEW)
+PLAIN_NEW(_Znam, ORIGIN_NEW_ARRAY)
+NOTHROW_NEW(_ZnwmRKSt9nothrow_t, ORIGIN_NEW)
+NOTHROW_NEW(_ZnamRKSt9nothrow_t, ORIGIN_NEW_ARRAY)
+ALIGNED_NEW(_ZnwmSt11align_val_t, ORIGIN_NEW)
+ALIGNED_NEW(_ZnamSt11align_val_t, ORIGIN_NEW_ARRAY)
+ALIGNED_NOTHROW_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, ORIGIN_NEW)
+ALIGNED_NOTHROW_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, ORIGIN_NEW_ARRAY)
+
+#define DELETE(name, end, parameters, arguments)                                                   \
+    EXPORT void name parameters                                                                    \
+    {                                                                                              \
+        if (!released(address, end, CALLER_HERE()))                                                \
+            real.name arguments;                                                                   \
+    }
+
+DELETE(_ZdlPv, ORIGIN_DELETE, (void *address), (address))
+DELETE(_ZdaPv, ORIGIN_DELETE_ARRAY, (void *address), (address))
+DELETE(_ZdlPvm, ORIGIN_DELETE, (void *address, size_t size), (address, size))
+DELETE(_ZdaPvm, ORIGIN_DELETE_ARRAY, (void *address, size_t size), (address, size))
+DELETE(_ZdlPvRKSt9nothrow_t, ORIGIN_DELETE, (void *address, const void *nothrow),
+       (address, nothrow))
+DELETE(_ZdaPvRKSt9nothrow_t, ORIGIN_DELETE_ARRAY, (void *address, const void *nothrow),
+       (address, nothrow))
+DELETE(_ZdlPvSt11align_val_t, ORIGIN_DELETE, (void *address, size_t alignment),
+       (address, alignment))
+DELETE(_ZdaPvSt11align_val_t, ORIGIN_DELETE_ARRAY, (void *address, size_t alignment),
+       (address, alignment))
+DELETE(_ZdlPvmSt11align_val_t, ORIGIN_DELETE, (void *address, size_t size, size_t alignment),
+       (address, size, alignment))
+DELETE(_ZdaPvmSt11align_val_t, ORIGIN_DELETE_ARRAY, (void *address, size_t size, size_t alignment),
+       (address, size, alignment))
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, ORIGIN_DELETE,
+       (void *address, size_t alignment, const void *nothrow), (address, alignment, nothrow))
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, ORIGIN_DELETE_ARRAY,
+       (void *address, size_t alignment, const void *nothrow), (address, alignment, nothrow))
+
+EXPORT void __cxa_pure_virtual(void *self)
+{
+    if (guard_enter()) {
+        event_pure_virtual(self, CALLER_HERE());
+        guard_leave();
+    }
+    if (real.__cxa_pure_virtual != NULL)
+        real.__cxa_pure_virtual(self);
+    abort();
+}

@@ -1,0 +1,70 @@
+/* Real: see real.h. */
+#include "capture/real.h"
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct real real;
+
+static _Alignas(16) char early[64 * 1024];
+static _Atomic size_t early_used;
+static __thread bool resolving __attribute__((tls_model("initial-exec")));
+
+void real_resolve(void)
+{
+    const struct {
+        const char *name, *version;
+        void *pointer;
+    } rows[] = {
+#define HOOK(name) {#name, NULL, &real.name},
+#define HOOK_AT(name, version) {#name, version, &real.name},
+#include "capture/hooks.def"
+#undef HOOK
+#undef HOOK_AT
+    };
+    if (resolving)
+        return;
+    resolving = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        void *symbol = rows[i].version == NULL ? NULL
+                                               : dlvsym(RTLD_NEXT, rows[i].name, rows[i].version);
+        if (symbol == NULL)
+            symbol = dlsym(RTLD_NEXT, rows[i].name);
+        __builtin_memcpy(rows[i].pointer, &symbol, sizeof symbol);
+    }
+    resolving = false;
+}
+
+static void *early_allocate(size_t size)
+{
+    size_t need = (size + 31) / 16 * 16;
+    size_t at = atomic_fetch_add(&early_used, need);
+    return at + need > sizeof early ? NULL : early + at;
+}
+
+bool real_is_early(const void *address)
+{
+    return (const char *)address >= early && (const char *)address < early + sizeof early;
+}
+
+void *real_allocate(size_t size)
+{
+    real_need();
+    return resolving || real.malloc == NULL ? early_allocate(size) : real.malloc(size);
+}
+
+void real_release(void *address)
+{
+    if (real_is_early(address))
+        return;
+    real_need();
+    if (!resolving && real.free != NULL)
+        real.free(address);
+}
+
+const char *real_file_of(const void *function)
+{
+    Dl_info info;
+    return function != NULL && dladdr(function, &info) != 0 ? info.dli_fname : NULL;
+}

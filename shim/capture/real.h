@@ -1,0 +1,85 @@
+/* Real: the functions behind the hooks, and the prototypes of those that no header declares. */
+#ifndef OUTLIVE_CAPTURE_REAL_H
+#define OUTLIVE_CAPTURE_REAL_H
+
+#include <malloc.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <threads.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+void cfree(void *address);
+void *_Znwm(size_t size);
+void *_Znam(size_t size);
+void *_ZnwmRKSt9nothrow_t(size_t size, const void *nothrow);
+void *_ZnamRKSt9nothrow_t(size_t size, const void *nothrow);
+void *_ZnwmSt11align_val_t(size_t size, size_t alignment);
+void *_ZnamSt11align_val_t(size_t size, size_t alignment);
+void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *nothrow);
+void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *nothrow);
+void _ZdlPv(void *address);
+void _ZdaPv(void *address);
+void _ZdlPvm(void *address, size_t size);
+void _ZdaPvm(void *address, size_t size);
+void _ZdlPvRKSt9nothrow_t(void *address, const void *nothrow);
+void _ZdaPvRKSt9nothrow_t(void *address, const void *nothrow);
+void _ZdlPvSt11align_val_t(void *address, size_t alignment);
+void _ZdaPvSt11align_val_t(void *address, size_t alignment);
+void _ZdlPvmSt11align_val_t(void *address, size_t size, size_t alignment);
+void _ZdaPvmSt11align_val_t(void *address, size_t size, size_t alignment);
+void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *address, size_t alignment, const void *nothrow);
+void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *address, size_t alignment, const void *nothrow);
+void __cxa_pure_virtual(void *self);
+ssize_t __read_chk(int descriptor, void *buffer, size_t size, size_t room);
+ssize_t __pread_chk(int descriptor, void *buffer, size_t size, off_t offset, size_t room);
+ssize_t __pread64_chk(int descriptor, void *buffer, size_t size, off_t offset, size_t room);
+ssize_t __recv_chk(int descriptor, void *buffer, size_t size, size_t room, int flags);
+ssize_t __recvfrom_chk(int descriptor, void *buffer, size_t size, size_t room, int flags,
+                       struct sockaddr *address, socklen_t *length);
+sighandler_t bsd_signal(int number, sighandler_t handler);
+sighandler_t ssignal(int number, sighandler_t handler);
+sighandler_t __sysv_signal(int number, sighandler_t handler);
+int __libc_start_main(int (*main)(int, char **, char **), int count, char **arguments,
+                      void (*initialise)(void), void (*finish)(void), void (*loader_finish)(void),
+                      void *stack_end);
+
+struct real {
+#define HOOK(name) __typeof__(&name) name;
+#define HOOK_AT(name, version) HOOK(name)
+#include "capture/hooks.def"
+#undef HOOK
+#undef HOOK_AT
+};
+
+extern struct real real __attribute__((visibility("hidden")));
+
+/* Fills the table; idempotent. A hook that may run before the shim's start calls it. Reentrant by
+ * way of real_early_allocate(): dlsym may allocate. */
+void real_resolve(void);
+static inline void real_need(void)
+{
+    if (__builtin_expect(real.free == NULL, 0))
+        real_resolve();
+}
+
+/* The program's allocator, or a small static buffer while the table is being filled. */
+void *real_allocate(size_t size);
+void real_release(void *address);
+bool real_is_early(const void *address);
+
+/* The object file that defines the function, or NULL. */
+const char *real_file_of(const void *function);
+
+#endif

@@ -1,0 +1,186 @@
+/* Start: brings the shim up before any code of the program runs, and down after the last. The
+ * loader initialises us first (DF_1_INITFIRST, see ld(1) -z initfirst). */
+#include "capture/new_hooks.h"
+#include "capture/process.h"
+#include "capture/real.h"
+#include "capture/signals.h"
+#include "capture/threads.h"
+
+#include "base/output.h"
+#include "base/text.h"
+#include "event/event.h"
+#include "report/names.h"
+#include "report/picture.h"
+#include "report/report.h"
+#include "report/suppression.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+
+static struct options options;
+
+static bool is_heap_blind(void)
+{
+    static char line[OPTION_TEXT_SIZE];
+    void *first = dlsym(RTLD_DEFAULT, "malloc");
+    if (first == (void *)(uintptr_t)&malloc)
+        return false;
+    struct text text = text_in(line, sizeof line);
+    const char *file = real_file_of(first);
+    text_format(&text, "%s defines its own malloc: its heap is not seen",
+                file == NULL ? "the program" : file);
+    output_tell_once(line, NULL);
+    report_heap_is_blind();
+    report_add_off("heap (the program defines its own malloc)");
+    return true;
+}
+
+static bool is_standard_library(const char *file)
+{
+    static const char *const known[] = {"/libstdc++",   "/libc++",     "/libjemalloc",
+                                        "/libtcmalloc", "/libmimalloc"};
+    for (size_t i = 0; file != NULL && i < sizeof known / sizeof *known; i++)
+        if (text_find(file, known[i]) != NULL)
+            return true;
+    return file == NULL;
+}
+
+/* Frames of these do not tell allocation sites apart. */
+static void note_allocators(void)
+{
+    static const char *const names[] = {"malloc",   "calloc", "realloc", "_Znwm",
+                                        "_Znam",    "_ZnwmRKSt9nothrow_t",
+                                        "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t",
+                                        "_ZnamSt11align_val_t"};
+    void *const places[] = {RTLD_DEFAULT, RTLD_NEXT};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (size_t j = 0; j < 2; j++) {
+            void *function = dlsym(places[j], names[i]);
+            Dl_info info;
+            const ElfW(Sym) *symbol = NULL;
+            if (function != NULL && !stack_is_ours((uintptr_t)function) &&
+                dladdr1(function, &info, (void **)&symbol, RTLD_DL_SYMENT) != 0 && symbol != NULL)
+                stack_add_allocator(function, symbol->st_size);
+        }
+}
+
+static void read_options(char **environment)
+{
+    const char *name = "OUTLIVE_OPTIONS=";
+    char error[512];
+    options_default(&options);
+    for (; environment != NULL && *environment != NULL; environment++)
+        if (text_find(*environment, name) == *environment &&
+            !options_parse(&options, *environment + text_length(name), error, sizeof error)) {
+            output_tell_once("OUTLIVE_OPTIONS", error);
+            output_tell_once("the other options hold", NULL);
+        }
+}
+
+/* Programs that this one executes are not followed, unless asked for: takes the shim out of
+ * LD_PRELOAD, where it may stand among others. */
+static void leave_environment(char **environment)
+{
+    static char rest[4096];
+    const char *name = "LD_PRELOAD=";
+    Dl_info self;
+    if (dladdr((void *)(uintptr_t)&leave_environment, &self) == 0)
+        return;
+    for (; *environment != NULL; environment++) {
+        if (text_find(*environment, name) != *environment)
+            continue;
+        struct text text = text_in(rest, sizeof rest);
+        text_add(&text, name);
+        size_t empty = text.length;
+        const char *at = *environment + empty;
+        while (*at != '\0') {
+            const char *start = at;
+            while (*at != '\0' && *at != ':' && *at != ' ')
+                at++;
+            struct text path;
+            char item[4096];
+            path = text_in(item, sizeof item);
+            text_add_bytes(&path, start, (size_t)(at - start));
+            if (path.length > 0 && text_find(item, "liboutlive.so") == NULL) {
+                if (text.length > empty)
+                    text_add_char(&text, ':');
+                text_add(&text, item);
+            }
+            if (*at != '\0')
+                at++;
+        }
+        if (text.cut)
+            return;
+        if (text.length > empty) {
+            *environment = rest;
+            return;
+        }
+        for (char **move = environment; *move != NULL; move++)
+            move[0] = move[1];
+        return;
+    }
+}
+
+static void before_fork(void)
+{
+    if (guard_active)
+        event_prepare_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+    if (guard_active)
+        event_forked(false);
+}
+
+static void after_fork_in_child(void)
+{
+    if (!guard_active)
+        return;
+    event_forked(true);
+    process_hooks_start();
+}
+
+static void at_quick_exit_last(void)
+{
+    process_ending();
+}
+
+__attribute__((constructor)) static void start(int count, char **arguments, char **environment)
+{
+    (void)count;
+    (void)arguments;
+    real_resolve();
+    read_options(environment);
+    if (!options.enabled)
+        return;
+    output_start(&options, environment);
+    if (!options.follow_exec)
+        leave_environment(environment);
+    const struct allocator allocator = {real_allocate, real_release, real.malloc_usable_size};
+    bool heap = !is_heap_blind();
+    if (!heap && text_equal(options.require, "heap"))
+        output_tell_once("require=heap: this run sees no heap and cannot pass", NULL);
+    names_start(&options);
+    suppressions_start(options.suppressions);
+    picture_set_sampler(signals_sample);
+    if (!event_start(&options, &allocator, heap))
+        return;
+    note_allocators();
+    new_hooks_start(is_standard_library(real_file_of((void *)(uintptr_t)real._Znwm)));
+    process_hooks_start();
+    signals_start(&options);
+    thread_appeared = threads_equip;
+    (void)threads_start();
+    threads_equip();
+    (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    (void)at_quick_exit(at_quick_exit_last);
+    guard_active = true;
+}
+
+__attribute__((destructor)) static void finish(void)
+{
+    if (guard_active)
+        process_ending();
+}

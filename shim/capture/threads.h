@@ -1,0 +1,13 @@
+/* Threads: what every thread gets from the shim when it starts and gives back when it ends: its
+ * signal stack, open fault signals, and the note of its end. */
+#ifndef OUTLIVE_CAPTURE_THREADS_H
+#define OUTLIVE_CAPTURE_THREADS_H
+
+#include <stdbool.h>
+
+/* Makes the key whose destructor tells a thread's end. Once, at start. */
+bool threads_start(void);
+/* In a thread that is registered and has its block; also sets the key. */
+void threads_equip(void);
+
+#endif

@@ -1,0 +1,53 @@
+/* Detect: turns evidence into findings, one file for each kind. Detectors only fill the finding;
+ * the event layer reports it. Plain computation, async-signal-safe. */
+#ifndef OUTLIVE_DETECT_DETECT_H
+#define OUTLIVE_DETECT_DETECT_H
+
+#include "base/text.h"
+#include "heap/quarantine.h"
+#include "report/finding.h"
+
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_CALL, ACCESS_LOCK, ACCESS_SYSTEM, ACCESS_FREE };
+
+/* What a thread just did. */
+struct touch {
+    const struct thread *thread;
+    struct stack stack;
+    enum access access;
+    uintptr_t address;
+    const char *function; /* the lock or system function, NULL for plain accesses */
+};
+
+/* late-touch or use-after-free: a dead guarded object. object NULL: its record was reused. */
+void detect_dead_object(struct finding *finding, const struct touch *touch,
+                        const struct object *object);
+/* The same for a block in the quarantine, by a true poison word of it; offset in bytes. */
+void detect_freed_block(struct finding *finding, const struct touch *touch,
+                        const struct block *block, uint64_t offset);
+void detect_late_write(struct finding *finding, const struct touch *noticed,
+                       const struct block *block, uint32_t word, uint64_t found);
+/* offset: of the pointer that was never written, in bytes. */
+void detect_uninitialised_pointer(struct finding *finding, const struct touch *touch,
+                                  const struct object *object, uint64_t offset);
+/* Exactly one of object (dead; NULL with its record reused) and block. */
+void detect_double_free(struct finding *finding, const struct touch *touch,
+                        const struct object *object, const struct block *block);
+void detect_invalid_free(struct finding *finding, const struct touch *touch,
+                         const struct object *object);
+/* object: the guarded object that holds `self`, or NULL. */
+void detect_pure_virtual_call(struct finding *finding, const struct touch *touch,
+                              const struct object *object, const void *self);
+/* what: 'SIGSEGV at a null pointer', 'abort', ... */
+void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what);
+
+/* Shared by the files of this folder. */
+void finding_start(struct finding *finding, enum kind kind, const struct touch *touch);
+void finding_add_object(struct finding *finding, const struct object *object);
+void finding_add_block(struct finding *finding, const struct block *block);
+struct text sentence_of(struct finding *finding);
+struct text evidence_of(struct finding *finding);
+void write_thread(struct text *text, const struct actor *actor); /* thread T3 'monitor' */
+void write_what(struct text *text, const struct finding *finding);
+void write_when(struct text *text, const struct finding *finding);
+
+#endif

@@ -1,0 +1,104 @@
+/* Shared: what all detectors say in the same way. */
+#include "base/clock.h"
+#include "detect/detect.h"
+#include "registry/site.h"
+
+void finding_start(struct finding *finding, enum kind kind, const struct touch *touch)
+{
+    __builtin_memset(finding, 0, sizeof *finding);
+    finding->kind = kind;
+    finding->grade = kind_rows[kind].grade;
+    finding->touch.has = true;
+    finding->touch.actor = actor_of(touch->thread);
+    finding->touch.ticks = clock_ticks();
+    finding->touch.stack = touch->stack;
+    const struct thread *thread = touch->thread;
+    if (thread != NULL && thread->start_stack != 0) {
+        finding->start.has = stack_get(thread->start_stack, &finding->start.stack);
+        finding->start.actor = actor_of_reference(thread->creator);
+        finding->start.ticks = thread->start_ticks;
+    }
+}
+
+void finding_add_object(struct finding *finding, const struct object *object)
+{
+    finding->has_object = true;
+    finding->guarded = true;
+    finding->address = object->address;
+    finding->size = object->size;
+    finding->origin = object->birth;
+    finding->end_origin = object->end;
+    finding->first_word = object->first_word;
+    struct stack site;
+    if (site_frames(object->site, &site))
+        finding->birth_site = site.frames[0];
+    finding->birth.has = stack_get(object->birth_stack, &finding->birth.stack);
+    finding->birth.actor = actor_of_reference(object->birth_thread);
+    finding->birth.ticks = object->birth_ticks;
+    if (atomic_load(&object->state) == OBJECT_LIVE)
+        return;
+    finding->end.has = stack_get(object->end_stack, &finding->end.stack);
+    finding->end.actor = actor_of_reference(object->end_thread);
+    finding->end.ticks = object->end_ticks;
+}
+
+void finding_add_block(struct finding *finding, const struct block *block)
+{
+    finding->has_object = true;
+    finding->address = block->address;
+    finding->size = block->size;
+    finding->size_is_usable = true;
+    finding->end_origin = (enum origin)block->end;
+    finding->end.has = stack_get(block->stack, &finding->end.stack) ||
+                       site_frames(block->site, &finding->end.stack);
+    finding->end.actor = actor_of_reference(block->end_thread);
+    finding->end.ticks = block->end_ticks;
+}
+
+struct text sentence_of(struct finding *finding)
+{
+    return text_in(finding->sentence, sizeof finding->sentence);
+}
+
+struct text evidence_of(struct finding *finding)
+{
+    return text_in(finding->evidence, sizeof finding->evidence);
+}
+
+void write_thread(struct text *text, const struct actor *actor)
+{
+    if (actor->reference == 0)
+        text_add(text, "an unknown thread");
+    else if (actor->name[0] == '\0' && actor->tid == 0)
+        text_add(text, "a thread that ended long ago");
+    else
+        text_format(text, "thread T%u '%s'", actor->serial, actor->name);
+}
+
+void write_what(struct text *text, const struct finding *finding)
+{
+    if (!finding->has_object)
+        text_add(text, "an object destroyed long ago (its history was dropped)");
+    else if (finding->guarded)
+        text_format(text, "a %zu-byte object from %s", finding->size, origin_name(finding->origin));
+    else
+        text_format(text, "a freed block of %zu usable bytes", finding->size);
+}
+
+void write_when(struct text *text, const struct finding *finding)
+{
+    if (finding->end.ticks == 0)
+        return;
+    uint64_t microseconds =
+        clock_nanoseconds_between(finding->end.ticks, finding->touch.ticks) / 1000;
+    if (microseconds >= 10000)
+        text_format(text, "%lu ms after ", microseconds / 1000);
+    else
+        text_format(text, "%lu.%lu ms after ", microseconds / 1000, microseconds % 1000 / 100);
+    if (finding->end.actor.reference == finding->touch.actor.reference)
+        text_add(text, "it had destroyed it itself");
+    else {
+        write_thread(text, &finding->end.actor);
+        text_add(text, " had destroyed it");
+    }
+}

@@ -1,0 +1,69 @@
+/* Event: the one pipeline. A hook tells an event; it updates the registry, asks the detectors, and
+ * reports. Unless said otherwise call these between guard_enter() and guard_leave(). A function
+ * whose finding stops the program does not return. */
+#ifndef OUTLIVE_EVENT_EVENT_H
+#define OUTLIVE_EVENT_EVENT_H
+
+#include "base/options.h"
+#include "detect/detect.h"
+
+/* The allocator below the shim, resolved by the capture layer. */
+struct allocator {
+    void *(*allocate)(size_t size);
+    void (*release)(void *address);
+    size_t (*usable)(void *address);
+};
+
+/* heap: whether the hooks see the program's allocations at all. */
+bool event_start(const struct options *options, const struct allocator *allocator, bool heap);
+
+/* A place of its own for this allocation, or NULL: use the program's allocator. */
+void *event_allocate(size_t size, size_t alignment, enum origin origin, struct caller caller);
+/* True: the shim took the block, the real free must not be called. */
+bool event_free(void *address, enum origin end, struct caller caller);
+/* Free of a guarded object from inside the shim or a signal handler in it: any context. */
+void event_free_nested(void *address);
+/* Tries to resize a guarded object where it is. */
+bool event_resize(struct object *object, size_t size);
+
+struct thread *event_thread_create(void *entry, void *argument, enum thread_origin origin,
+                                   struct caller caller);
+void event_thread_end(void);
+
+/* Any context; sign is a static text. */
+void event_shutdown(const char *sign);
+/* Before the process ends by exit, _exit or the like: looks for late writes, waits for reports and
+ * writes the summary. last: nothing of the program runs after this. */
+void event_exit(bool last);
+
+/* A lock function was entered on that address. Call without the guard. */
+void event_lock_slow(const void *address, const char *function, struct caller caller);
+
+/* After a system call that failed with EFAULT or did less than asked: the first byte the kernel
+ * did not reach. Call without the guard. */
+void event_buffer(const void *address, const char *function, struct caller caller);
+/* After a call by which the kernel read `address`: freed memory was sent. Without the guard. */
+void event_sent(const void *address, size_t length, const char *function, struct caller caller);
+
+void event_pure_virtual(void *self, struct caller caller);
+
+/* A fault or fatal signal, as the capture layer understood it. */
+struct fault {
+    int signal;
+    bool sent;        /* by kill, raise or abort, not by an instruction */
+    bool has_address; /* the kernel told one */
+    uintptr_t address;
+    enum access access;
+    uint64_t words[4]; /* register values that form the faulting operand's address */
+    size_t word_count;
+    struct stack stack;
+};
+
+/* Any context. True: the cause is gone, run the instruction again. False: the fault is the
+ * program's own; tell its handler. */
+bool event_fault(const struct fault *fault);
+
+void event_prepare_fork(void);
+void event_forked(bool child);
+
+#endif

@@ -1,0 +1,215 @@
+/* Heap events: births and destructions of heap objects, and frees that must not be. */
+#include "event/event.h"
+#include "event/internal.h"
+
+#include "base/clock.h"
+#include "heap/arena.h"
+#include "registry/phase.h"
+#include "registry/site.h"
+
+static struct {
+    bool poison_malloc;
+    size_t (*usable)(void *address);
+} heap;
+
+void heap_events_start(const struct options *options, const struct allocator *allocator)
+{
+    heap.poison_malloc = options->poison_malloc;
+    heap.usable = allocator->usable;
+}
+
+static void capture_touch(struct touch *touch, enum access access, const void *address,
+                          const char *function, struct caller caller)
+{
+    *touch = (struct touch){.thread = thread_current(),
+                            .access = access,
+                            .address = (uintptr_t)address,
+                            .function = function};
+    if (touch->thread != NULL && touch->thread->tid != 0)
+        thread_refresh_name((struct thread *)touch->thread);
+    stack_capture(&touch->stack, caller);
+}
+
+void *event_allocate(size_t size, size_t alignment, enum origin origin, struct caller caller)
+{
+    struct thread_block *block = guard.block;
+    if (__builtin_expect(guard.thread == NULL, 0)) {
+        (void)thread_current();
+        block = guard.block;
+    }
+    if (block != NULL && (++block->allocations & 127) == 0)
+        clock_advance_coarse();
+    struct site *site = site_of_number(site_find(block, caller));
+    if (site == NULL || !site_take(site))
+        return NULL;
+    struct object *object = arena_allocate(size, alignment);
+    if (object == NULL)
+        return NULL;
+    object->site = site->number;
+    object->birth = origin;
+    object->birth_thread = guard.thread == NULL ? 0 : guard.thread->reference;
+    object->birth_stack = stack_keep(caller);
+    object->birth_ticks = clock_ticks();
+    if (origin == ORIGIN_NEW || origin == ORIGIN_NEW_ARRAY ||
+        (heap.poison_malloc && origin != ORIGIN_CALLOC))
+        poison_fill((void *)object->address, size, POISON_UNINITIALISED, object->number, 0);
+    return (void *)object->address;
+}
+
+static void destroy(struct object *object, enum origin end, struct caller caller)
+{
+    object->end = end;
+    object->end_thread = guard.thread == NULL ? 0 : guard.thread->reference;
+    object->end_stack = stack_keep(caller);
+    object->end_ticks = clock_ticks();
+    if (object->size >= sizeof object->first_word)
+        object->first_word = *(const uint64_t *)object->address;
+    arena_kill(object);
+}
+
+static bool free_guarded(void *address, enum origin end, struct caller caller)
+{
+    struct object *object = arena_object(address);
+    if (object != NULL && (uintptr_t)address == object->address && arena_claim(object)) {
+        destroy(object, end, caller);
+        return true;
+    }
+    struct touch touch;
+    struct finding finding;
+    capture_touch(&touch, ACCESS_FREE, address, origin_name(end), caller);
+    if (object != NULL && atomic_load(&object->state) == OBJECT_LIVE)
+        detect_invalid_free(&finding, &touch, object);
+    else
+        detect_double_free(&finding, &touch, object, NULL);
+    report_or_stop(&finding);
+    return true;
+}
+
+/* The pointer itself is a poison word: it was read from dead or never written memory. */
+static void free_poison(uint64_t word, enum origin end, struct caller caller)
+{
+    struct touch touch;
+    capture_touch(&touch, ACCESS_FREE, (const void *)(uintptr_t)word, origin_name(end), caller);
+    (void)report_poison(&touch, word);
+}
+
+bool event_free(void *address, enum origin end, struct caller caller)
+{
+    if (arena_contains(address))
+        return free_guarded(address, end, caller);
+    if (__builtin_expect(poison_looks_like((uint64_t)(uintptr_t)address), 0)) {
+        free_poison((uint64_t)(uintptr_t)address, end, caller);
+        return false;
+    }
+    if (__builtin_expect(guard.thread == NULL, 0))
+        (void)thread_current();
+    const struct block *block = quarantine_at(address);
+    if (__builtin_expect(block != NULL, 0) && block->address == (uintptr_t)address) {
+        struct touch touch;
+        struct finding finding;
+        capture_touch(&touch, ACCESS_FREE, address, origin_name(end), caller);
+        detect_double_free(&finding, &touch, NULL, block);
+        report_or_stop(&finding);
+        return true;
+    }
+    bool shutdown = phase_is_shutdown();
+    return quarantine_put(guard.block, address, heap.usable(address),
+                          shutdown ? 0 : site_find(guard.block, caller),
+                          shutdown ? stack_keep(caller) : 0, end);
+}
+
+void event_free_nested(void *address)
+{
+    struct object *object = arena_object(address);
+    if (object == NULL || (uintptr_t)address != object->address || !arena_claim(object))
+        return;
+    object->end = ORIGIN_FREE;
+    object->end_thread = guard.thread == NULL ? 0 : guard.thread->reference;
+    object->end_ticks = clock_ticks();
+    arena_kill(object);
+}
+
+bool event_resize(struct object *object, size_t size)
+{
+    if (atomic_load(&object->state) != OBJECT_LIVE || size > arena_capacity(object))
+        return false;
+    object->size = size;
+    return true;
+}
+
+/* From the quarantine, with the block still in place. */
+void tell_late_write(const struct block *block, uint32_t word, uint64_t found)
+{
+    struct touch noticed;
+    struct finding finding;
+    struct caller nowhere = {0, 0};
+    capture_touch(&noticed, ACCESS_WRITE, (const void *)block->address, NULL, nowhere);
+    detect_late_write(&finding, &noticed, block, word, found);
+    report_or_stop(&finding);
+}
+
+void event_lock_slow(const void *address, const char *function, struct caller caller)
+{
+    if (!guard_enter())
+        return;
+    struct touch touch;
+    struct finding finding;
+    struct object *object = arena_contains(address) ? arena_object(address) : NULL;
+    const struct block *block = arena_contains(address) ? NULL : quarantine_at(address);
+    bool dead = object != NULL && atomic_load(&object->state) == OBJECT_DEAD &&
+                !atomic_load(&object->opened);
+    if (dead || block != NULL) {
+        capture_touch(&touch, ACCESS_LOCK, address, function, caller);
+        if (dead)
+            detect_dead_object(&finding, &touch, object);
+        else
+            detect_freed_block(&finding, &touch, block, (uintptr_t)address - block->address);
+        finding.can_continue = dead;
+        report_or_stop(&finding);
+        if (dead)
+            (void)arena_reopen(object);
+    }
+    guard_leave();
+}
+
+void event_buffer(const void *address, const char *function, struct caller caller)
+{
+    struct object *object = arena_object(address);
+    if (object == NULL || atomic_load(&object->state) != OBJECT_DEAD ||
+        atomic_load(&object->opened) || !guard_enter())
+        return;
+    struct touch touch;
+    struct finding finding;
+    capture_touch(&touch, ACCESS_SYSTEM, address, function, caller);
+    detect_dead_object(&finding, &touch, object);
+    finding.can_continue = true; /* the program sees the kernel's error, as it would bare */
+    report_or_stop(&finding);
+    guard_leave();
+}
+
+void event_sent(const void *address, size_t length, const char *function, struct caller caller)
+{
+    if (length < 8 || ((uintptr_t)address & 7) != 0 || quarantine_at(address) == NULL ||
+        !guard_enter())
+        return;
+    const struct block *block = quarantine_at(address);
+    if (block != NULL) {
+        struct touch touch;
+        struct finding finding;
+        capture_touch(&touch, ACCESS_SYSTEM, address, function, caller);
+        detect_freed_block(&finding, &touch, block, (uintptr_t)address - block->address);
+        finding.can_continue = true;
+        report_or_stop(&finding);
+    }
+    guard_leave();
+}
+
+void event_pure_virtual(void *self, struct caller caller)
+{
+    struct touch touch;
+    struct finding finding;
+    capture_touch(&touch, ACCESS_CALL, self, "__cxa_pure_virtual", caller);
+    struct object *object = arena_contains(self) ? arena_object(self) : NULL;
+    detect_pure_virtual_call(&finding, &touch, object, self);
+    report_or_stop(&finding);
+}

@@ -1,0 +1,125 @@
+/* Process events: start, the shutdown phase, exit, fork, threads. */
+#include "event/event.h"
+#include "event/internal.h"
+
+#include "base/clock.h"
+#include "base/output.h"
+#include "base/system.h"
+#include "heap/arena.h"
+#include "registry/phase.h"
+#include "registry/site.h"
+
+static const struct options *options;
+static bool heap_seen;
+static bool forked_child;
+
+void report_or_stop(struct finding *finding)
+{
+    if (report_finding(finding) == VERDICT_STOP)
+        report_stop();
+}
+
+static void write_coverage(struct text *text)
+{
+    uint64_t allocations, poisoned, early, unused, guarded = 0;
+    thread_totals(&allocations, &unused);
+    quarantine_totals(&poisoned, &early);
+    for (uint32_t number = 1; site_of_number(number) != NULL; number++)
+        guarded += atomic_load(&site_of_number(number)->guarded);
+    if (heap_seen)
+        text_format(text, "heap %lu objects seen, %lu guarded, %lu poisoned, %lu passed; ",
+                    allocations, guarded, poisoned, allocations - guarded);
+    else
+        text_add(text, "heap not seen; ");
+    text_format(text, "%u threads; guard %s", thread_count(), arena_back_end());
+    if (early > 0)
+        text_format(text, "; shutdown_memory was full: %lu freed blocks were handed back early",
+                    early);
+}
+
+bool event_start(const struct options *given, const struct allocator *allocator, bool heap)
+{
+    const struct quarantine_calls calls = {allocator->release, tell_late_write};
+    options = given;
+    heap_seen = heap;
+    clock_start();
+    report_start(options);
+    if (!thread_start()) {
+        output_tell_once("no memory for the table of threads: nothing is watched", NULL);
+        return false;
+    }
+    (void)stack_start();
+    report_set_coverage(write_coverage);
+    if (heap) {
+        if (!site_start(options->guard_per_site, options->guard_refill_ms)) {
+            output_tell_once("no memory for the table of allocation sites: nothing is watched",
+                             NULL);
+            return false;
+        }
+        if (!arena_start(options))
+            report_add_off(arena_loss());
+        if (!quarantine_start(options, &calls))
+            report_add_off("no quarantine");
+        else if (options->poison == 0)
+            report_add_off("poison=0");
+        heap_events_start(options, allocator);
+    }
+    atomic_fetch_add(&output_status()->loaded, 1);
+    return true;
+}
+
+struct thread *event_thread_create(void *entry, void *argument, enum thread_origin origin,
+                                   struct caller caller)
+{
+    clock_advance_coarse();
+    return thread_create(entry, argument, stack_keep(caller), origin);
+}
+
+void event_thread_end(void)
+{
+    quarantine_flush(guard.block);
+    /* In the shutdown phase freed blocks stay where they are. */
+    thread_end(phase_is_shutdown());
+}
+
+void event_shutdown(const char *sign)
+{
+    if (phase_begin_shutdown(sign) && heap_seen)
+        quarantine_begin_shutdown();
+}
+
+void event_exit(bool last)
+{
+    if (heap_seen)
+        quarantine_check();
+    report_wait();
+    if (arena_loss() != NULL && heap_seen)
+        report_add_off(arena_loss());
+    bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
+    if (last && (always || report_has_news()))
+        report_summary();
+}
+
+void event_prepare_fork(void)
+{
+    thread_prepare_fork();
+    if (heap_seen) {
+        object_prepare_fork();
+        quarantine_prepare_fork();
+    }
+}
+
+void event_forked(bool child)
+{
+    if (heap_seen) {
+        quarantine_forked(child);
+        object_forked(child);
+    }
+    thread_forked(child);
+    if (!child)
+        return;
+    forked_child = true;
+    phase_forked();
+    report_forked();
+    output_forked();
+}

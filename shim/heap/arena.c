@@ -1,0 +1,304 @@
+/* Arena: see arena.h. */
+#include "heap/arena.h"
+
+#include "base/lock.h"
+#include "base/memory.h"
+#include "base/output.h"
+#include "base/system.h"
+#include "base/text.h"
+
+#include <sys/mman.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* linux/mman.h of Linux 6.13 */
+#endif
+
+#define CHUNK ((size_t)2 * MEBI) /* opened at once; given back whole when all in it is dead */
+
+uintptr_t arena_first, arena_last;
+
+static enum { BACK_OFF, BACK_MARKER, BACK_MPROTECT } back_end;
+static bool keep_content;
+static const char *loss;
+
+static struct lock arena_lock;
+static uintptr_t next_place, opened_to;
+static uint32_t *page_owner;         /* object number, by page of the arena */
+static _Atomic uint32_t *chunk_live; /* objects alive, by chunk, plus one while it is filled */
+static uint64_t memory_limit, largest;
+static _Atomic size_t live_bytes;
+/* mprotect splits mappings: each dead place between live ones may cost two. */
+static _Atomic long mappings_left;
+
+static bool unreadable(const void *address)
+{
+    /* access(2) reads a path from there and tells EFAULT instead of trapping. */
+    return system_call3(SYS_access, (long)address, 0, 0) == -14;
+}
+
+static bool probe_marker(void)
+{
+    char *page = memory_map(PAGE_SIZE);
+    if (page == NULL)
+        return false;
+    page[0] = '/';
+    bool works = system_call3(SYS_madvise, (long)page, PAGE_SIZE, MADV_GUARD_INSTALL) == 0 &&
+                 unreadable(page);
+    memory_unmap(page, PAGE_SIZE);
+    return works;
+}
+
+static long mapping_limit(void)
+{
+    char digits[32] = {0};
+    uint64_t limit = 65530; /* DEFAULT_MAX_MAP_COUNT, kernel mm.h */
+    long file = system_open("/proc/sys/vm/max_map_count", 0, 0);
+    if (file >= 0) {
+        long length = system_read((int)file, digits, sizeof digits - 1);
+        (void)system_close((int)file);
+        while (length > 0 && (digits[length - 1] < '0' || digits[length - 1] > '9'))
+            length--;
+        if (length > 0)
+            (void)text_parse_size(digits, (size_t)length, &limit);
+    }
+    return (long)(limit / 4); /* the rest is the program's */
+}
+
+static bool choose_back_end(const struct options *options)
+{
+    /* A suppressed late touch must find what it would have found. */
+    keep_content = !options->halt_on_error || options->suppressions[0] != '\0';
+    if (text_equal(options->guard, "off")) {
+        loss = "guard=off";
+        return false;
+    }
+    if (text_equal(options->guard, "mprotect")) {
+        back_end = BACK_MPROTECT;
+        return true;
+    }
+    bool forced = text_equal(options->guard, "marker");
+    if (forced && keep_content) {
+        output_tell_once("guard=marker cannot give memory back as halt_on_error=0 asks: using "
+                         "mprotect",
+                         NULL);
+        back_end = BACK_MPROTECT;
+        return true;
+    }
+    bool marker = !keep_content && probe_marker();
+    if (forced && !marker)
+        output_tell_once("guard=marker needs Linux 6.13 or later: using mprotect", NULL);
+    back_end = marker ? BACK_MARKER : BACK_MPROTECT;
+    return true;
+}
+
+bool arena_start(const struct options *options)
+{
+    if (!choose_back_end(options))
+        return false;
+    size_t size = 256 * GIBI, pages, chunks;
+    void *start = memory_reserve(&size, 64 * MEBI);
+    if (start != NULL) {
+        arena_first = ROUND_UP((uintptr_t)start, CHUNK);
+        arena_last = ((uintptr_t)start + size) / CHUNK * CHUNK;
+        pages = (arena_last - arena_first) / PAGE_SIZE * sizeof *page_owner;
+        chunks = ((arena_last - arena_first) / CHUNK + 1) * sizeof *chunk_live;
+        page_owner = memory_map(pages);
+        chunk_live = memory_map(chunks);
+    }
+    if (start == NULL || page_owner == NULL || chunk_live == NULL || !object_start()) {
+        loss = "no address space for guarded objects";
+        output_tell_once("no address space for guarded objects (ulimit -v?): freed memory is only "
+                         "poisoned",
+                         NULL);
+        arena_first = arena_last = 0;
+        back_end = BACK_OFF;
+        return false;
+    }
+    /* A huge page would be split by the first death in it. */
+    (void)system_call3(SYS_madvise, (long)arena_first, (long)(arena_last - arena_first),
+                       MADV_NOHUGEPAGE);
+    next_place = opened_to = arena_first;
+    memory_limit = options->guard_memory;
+    largest = options->guard_size;
+    atomic_store(&mappings_left, mapping_limit());
+    return true;
+}
+
+const char *arena_back_end(void)
+{
+    return back_end == BACK_MARKER ? "marker" : back_end == BACK_MPROTECT ? "mprotect" : "off";
+}
+
+const char *arena_loss(void)
+{
+    return loss;
+}
+
+static size_t chunk_of(uintptr_t address)
+{
+    return (address - arena_first) / CHUNK;
+}
+
+/* All in the chunk is dead: one mapping instead of many marks, and no page tables. */
+static void close_chunk(size_t chunk)
+{
+    if (keep_content)
+        return;
+    (void)system_call6(SYS_mmap, (long)(arena_first + chunk * CHUNK), (long)CHUNK, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+static void leave_chunk(size_t chunk)
+{
+    if (atomic_fetch_sub(&chunk_live[chunk], 1) == 1)
+        close_chunk(chunk);
+}
+
+/* Makes room up to `end` readable and writable. Objects do not cross into a chunk half opened. */
+static bool open_to(uintptr_t end)
+{
+    while (opened_to < end) {
+        if (opened_to + CHUNK > arena_last) {
+            loss = "the addresses for guarded objects are used up";
+            output_tell_once("the addresses for guarded objects are used up: later objects are "
+                             "only poisoned",
+                             NULL);
+            return false;
+        }
+        if (!memory_protect((void *)opened_to, CHUNK, PROT_READ | PROT_WRITE)) {
+            loss = "the kernel refused memory for guarded objects";
+            output_tell_once("the kernel refused memory for guarded objects: later objects are "
+                             "only poisoned",
+                             NULL);
+            return false;
+        }
+        atomic_store(&chunk_live[chunk_of(opened_to)], 1);
+        opened_to += CHUNK;
+    }
+    return true;
+}
+
+static uintptr_t take_pages(size_t size)
+{
+    lock_take(&arena_lock);
+    uintptr_t place = next_place, end = place + size;
+    /* Large objects span chunks: each chunk they touch counts them. */
+    if (!open_to(end)) {
+        lock_release(&arena_lock);
+        return 0;
+    }
+    for (size_t chunk = chunk_of(place); chunk <= chunk_of(end - 1); chunk++)
+        atomic_fetch_add(&chunk_live[chunk], 1);
+    next_place = end;
+    for (size_t chunk = chunk_of(place); chunk < chunk_of(end); chunk++)
+        leave_chunk(chunk); /* filled */
+    lock_release(&arena_lock);
+    return place;
+}
+
+struct object *arena_allocate(size_t size, size_t alignment)
+{
+    if (back_end == BACK_OFF || loss != NULL || size > largest || alignment > PAGE_SIZE)
+        return NULL;
+    size_t place_size = ROUND_UP(size + ARENA_SLACK, PAGE_SIZE);
+    if (atomic_load_explicit(&live_bytes, memory_order_relaxed) + place_size > memory_limit)
+        return NULL;
+    if (back_end == BACK_MPROTECT && atomic_load(&mappings_left) <= 0) {
+        output_tell_once("the kernel's limit on mappings (vm.max_map_count) is near: later objects "
+                         "are only poisoned",
+                         NULL);
+        loss = "vm.max_map_count is near";
+        return NULL;
+    }
+    struct object *object = object_new();
+    if (object == NULL)
+        return NULL;
+    uintptr_t place = take_pages(place_size);
+    if (place == 0)
+        return NULL;
+    /* Spread over the page, in cache lines: objects that all began at its start would share a few
+     * cache sets. */
+    size_t unit = alignment > 64 ? alignment : 64;
+    size_t steps = (place_size - ARENA_SLACK - size) / unit;
+    size_t offset = steps == 0 ? 0 : object->number * UINT32_C(2654435761) % (steps + 1) * unit;
+    object->address = place + offset;
+    object->size = size;
+    object->place = place;
+    object->place_size = place_size;
+    for (size_t page = 0; page < place_size / PAGE_SIZE; page++)
+        page_owner[(place - arena_first) / PAGE_SIZE + page] = object->number;
+    atomic_fetch_add(&live_bytes, place_size);
+    atomic_store(&object->state, OBJECT_LIVE);
+    return object;
+}
+
+struct object *arena_object(const void *address)
+{
+    uintptr_t at = (uintptr_t)address;
+    if (!arena_contains(address))
+        return NULL;
+    struct object *object = object_of_number(page_owner[(at - arena_first) / PAGE_SIZE]);
+    if (object == NULL || atomic_load(&object->state) == OBJECT_UNUSED || at < object->place ||
+        at >= object->place + object->place_size)
+        return NULL;
+    return object;
+}
+
+const struct object *arena_object_or_dead(const void *address)
+{
+    static const struct object dead = {.state = OBJECT_DEAD};
+    const struct object *object = arena_object(address);
+    return object == NULL ? &dead : object;
+}
+
+size_t arena_capacity(const struct object *object)
+{
+    return object->place + object->place_size - ARENA_SLACK - object->address;
+}
+
+bool arena_claim(struct object *object)
+{
+    uint32_t live = OBJECT_LIVE;
+    return atomic_compare_exchange_strong(&object->state, &live, OBJECT_DYING);
+}
+
+void arena_kill(struct object *object)
+{
+    bool dead = false;
+    if (back_end == BACK_MARKER)
+        dead = system_call3(SYS_madvise, (long)object->place, (long)object->place_size,
+                            MADV_GUARD_INSTALL) == 0;
+    if (!dead) {
+        if (!keep_content)
+            (void)memory_discard((void *)object->place, object->place_size);
+        dead = memory_protect((void *)object->place, object->place_size, PROT_NONE);
+        atomic_fetch_sub(&mappings_left, 1);
+    }
+    if (!dead)
+        output_tell_once("the kernel refused to take a dead object's memory away: late touches of "
+                         "it are not seen",
+                         NULL);
+    atomic_store(&object->state, OBJECT_DEAD);
+    atomic_fetch_sub(&live_bytes, object->place_size);
+    for (size_t chunk = chunk_of(object->place);
+         chunk <= chunk_of(object->place + object->place_size - 1); chunk++)
+        leave_chunk(chunk);
+}
+
+bool arena_keeps_content(void)
+{
+    return keep_content;
+}
+
+bool arena_reopen(struct object *object)
+{
+    if (!keep_content)
+        return false;
+    atomic_store(&object->opened, true);
+    return memory_protect((void *)object->place, object->place_size, PROT_READ | PROT_WRITE);
+}
+
+size_t arena_live(void)
+{
+    return atomic_load(&live_bytes);
+}

@@ -1,0 +1,42 @@
+/* Guard: keeps the shim out of itself. A hook that runs inside the shim's own code, or in a signal
+ * handler that interrupted it, passes straight through to the real function. Inline because every
+ * hook pays for it. Async-signal-safe. */
+#ifndef OUTLIVE_REGISTRY_GUARD_H
+#define OUTLIVE_REGISTRY_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct thread;
+struct thread_block;
+
+/* The shim's whole thread-local storage: small, since it comes out of every thread's stack. */
+struct guard {
+    struct thread *thread;      /* NULL until the thread's first event */
+    struct thread_block *block; /* its large private memory; NULL before and after its life */
+    uint32_t depth;             /* > 0: inside the shim */
+    uint32_t blocked;           /* bit n: the program believes signal n blocked; we keep it open */
+};
+
+extern __thread struct guard guard __attribute__((visibility("hidden"), tls_model("initial-exec")));
+
+/* Set once the shim is ready, cleared for good by enabled=0. */
+extern bool guard_active __attribute__((visibility("hidden")));
+
+/* False: pass through. */
+static inline bool guard_enter(void)
+{
+    if (__builtin_expect(!guard_active, 0) || __builtin_expect(guard.depth != 0, 0))
+        return false;
+    guard.depth = 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return true;
+}
+
+static inline void guard_leave(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    guard.depth = 0;
+}
+
+#endif

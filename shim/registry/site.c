@@ -1,0 +1,150 @@
+/* Site: see site.h. */
+#include "registry/site.h"
+
+#include "base/memory.h"
+
+#define SITES ((size_t)1 << 16)
+#define PROBES 32
+
+static struct site *sites;
+static uint32_t first_objects;
+static uint64_t refill;
+
+bool site_start(uint64_t first, uint64_t refill_milliseconds)
+{
+    sites = memory_map(SITES * sizeof *sites);
+    first_objects = (uint32_t)first;
+    refill = refill_milliseconds;
+    return sites != NULL;
+}
+
+struct site *site_of_number(uint32_t number)
+{
+    return number == 0 || number >= SITES ? NULL : &sites[number];
+}
+
+bool site_frames(uint32_t number, struct stack *stack)
+{
+    struct site *site = site_of_number(number);
+    if (site == NULL)
+        return false;
+    stack->count = 0;
+    stack->first_is_exact = false;
+    while (stack->count < SITE_FRAMES && site->frames[stack->count] != 0) {
+        stack->frames[stack->count] = site->frames[stack->count];
+        stack->count++;
+    }
+    return stack->count > 0;
+}
+
+static uint64_t hash_frames(const uintptr_t *frames, size_t count)
+{
+    uint64_t hash = UINT64_C(0x9e3779b97f4a7c15);
+    for (size_t i = 0; i < count; i++) {
+        hash ^= frames[i];
+        hash *= UINT64_C(0xff51afd7ed558ccd);
+        hash ^= hash >> 32;
+    }
+    return hash == 0 ? 1 : hash;
+}
+
+static uint32_t intern(const uintptr_t *frames, size_t count)
+{
+    uint64_t key = hash_frames(frames, count);
+    for (size_t probe = 0; probe < PROBES; probe++) {
+        uint32_t number = (uint32_t)((key + probe) & (SITES - 1));
+        if (number == 0)
+            continue;
+        struct site *site = &sites[number];
+        uint64_t seen = atomic_load_explicit(&site->key, memory_order_acquire);
+        if (seen == key)
+            return number;
+        if (seen != 0)
+            continue;
+        uint64_t empty = 0;
+        if (atomic_compare_exchange_strong(&site->key, &empty, key)) {
+            for (size_t i = 0; i < count; i++)
+                site->frames[i] = frames[i];
+            site->number = number;
+            return number;
+        }
+        if (empty == key)
+            return number;
+    }
+    return 0;
+}
+
+/* Walks the stack, leaves out frames of operator new and its kind, and fills the cache entry so
+ * that the next call needs no walk. */
+static uint32_t find_by_walk(struct site_cache_entry *entry, struct caller caller)
+{
+    enum { DEEPEST = SITE_FRAMES + 4 };
+    uintptr_t frames[DEEPEST], slots[DEEPEST], kept[SITE_FRAMES] = {0};
+    size_t count = stack_walk(caller, frames, slots, DEEPEST, SITE_FRAMES), used = 0;
+    size_t last = 0; /* the outermost frame that tells the site apart */
+    for (size_t i = 0; i < count && used < SITE_FRAMES; i++) {
+        if (stack_is_allocator(frames[i]) && i + 1 < count)
+            continue;
+        kept[used++] = frames[i];
+        last = i;
+    }
+    uint32_t site = intern(kept, used);
+    if (entry == NULL || last > SITE_FRAMES - 1)
+        return site; /* too many wrappers for the entry to verify */
+    for (size_t i = 1; i < SITE_FRAMES; i++) {
+        bool present = i <= last;
+        entry->frames[i - 1] = present ? frames[i] : 0;
+        entry->offsets[i - 1] = present ? (uint32_t)(slots[i] - slots[0]) : 0;
+        if (present && (slots[i] <= slots[0] || slots[i] - slots[0] > UINT32_MAX))
+            return site;
+    }
+    entry->slot = caller.slot;
+    entry->address = caller.address;
+    entry->site = site;
+    return site;
+}
+
+static bool verified(const struct site_cache_entry *entry)
+{
+    for (size_t i = 0; i < SITE_FRAMES - 1; i++) {
+        if (entry->offsets[i] == 0)
+            return true;
+        if (*(const uintptr_t *)(entry->slot + entry->offsets[i]) != entry->frames[i])
+            return false;
+    }
+    return true;
+}
+
+uint32_t site_find(struct thread_block *block, struct caller caller)
+{
+    if (block == NULL)
+        return find_by_walk(NULL, caller);
+    uintptr_t mixed = (caller.address ^ (caller.slot >> 3)) * UINT64_C(0x9e3779b97f4a7c15);
+    struct site_cache_entry *entry = &block->cache.entries[mixed >> 56];
+    _Static_assert(SITE_CACHE_ENTRIES == 256, "the hash gives eight bits");
+    if (entry->slot == caller.slot && entry->address == caller.address && entry->site != 0 &&
+        verified(entry))
+        return entry->site;
+    return find_by_walk(entry, caller);
+}
+
+bool site_take_slow(struct site *site)
+{
+    uint64_t now = clock_coarse_milliseconds();
+    uint32_t taken = atomic_load_explicit(&site->guarded, memory_order_relaxed);
+    if (first_objects == 0) {
+        atomic_store(&site->next_guard, UINT64_MAX);
+        return false;
+    }
+    while (taken < first_objects)
+        if (atomic_compare_exchange_weak(&site->guarded, &taken, taken + 1)) {
+            if (taken + 1 == first_objects)
+                atomic_store(&site->next_guard, now + refill);
+            return true;
+        }
+    uint64_t due = atomic_load(&site->next_guard);
+    if (due > now || !atomic_compare_exchange_strong(&site->next_guard, &due, now + refill))
+        return false;
+    atomic_fetch_add(&site->guarded, 1);
+    return true;
+}

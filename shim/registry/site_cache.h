@@ -1,0 +1,24 @@
+/* Site cache: from (return address, stack pointer) to the allocation site, without unwinding. An
+ * entry is believed only after every return address it stands for was found again in its slot on
+ * the stack. One cache a thread, no locks. */
+#ifndef OUTLIVE_REGISTRY_SITE_CACHE_H
+#define OUTLIVE_REGISTRY_SITE_CACHE_H
+
+#include <stdint.h>
+
+#define SITE_FRAMES 4 /* a site is this many frames; wrappers such as CRYPTO_zalloc need three */
+#define SITE_CACHE_ENTRIES 256
+
+struct site_cache_entry {
+    uintptr_t slot;    /* address of the slot that holds frames[0] */
+    uintptr_t address; /* frames[0] */
+    uintptr_t frames[SITE_FRAMES - 1];
+    uint32_t offsets[SITE_FRAMES - 1]; /* slot of frames[i + 1] - slot; 0: the stack ended */
+    uint32_t site;                     /* 0: the key was seen once, nothing is known yet */
+};
+
+struct site_cache {
+    struct site_cache_entry entries[SITE_CACHE_ENTRIES];
+};
+
+#endif

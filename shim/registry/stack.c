@@ -1,0 +1,253 @@
+/* Stack: see stack.h. */
+#include "registry/stack.h"
+
+#include "base/memory.h"
+#include "base/output.h"
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+
+#define UNW_LOCAL_ONLY
+#include <libunwind.h>
+
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char etext[] __attribute__((visibility("hidden")));
+
+static struct {
+    int (*backtrace)(void **, int);
+    int (*getcontext)(unw_context_t *);
+    int (*init_local2)(unw_cursor_t *, unw_context_t *, int);
+    int (*step)(unw_cursor_t *);
+    int (*get_register)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
+    int (*is_signal_frame)(unw_cursor_t *);
+    bool loaded;
+} unwinder;
+
+/* The names that libunwind.h's macros give for x86-64. */
+#define UNWINDER_LIBRARY "libunwind.so.8"
+
+bool stack_start(void)
+{
+    void *library = dlopen(UNWINDER_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (library != NULL) {
+        const struct {
+            void *pointer;
+            const char *name;
+        } wanted[] = {
+            {&unwinder.backtrace, "unw_backtrace"},
+            {&unwinder.getcontext, "_Ux86_64_getcontext"},
+            {&unwinder.init_local2, "_ULx86_64_init_local2"},
+            {&unwinder.step, "_ULx86_64_step"},
+            {&unwinder.get_register, "_ULx86_64_get_reg"},
+            {&unwinder.is_signal_frame, "_ULx86_64_is_signal_frame"},
+        };
+        unwinder.loaded = true;
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+            void *symbol = dlsym(library, wanted[i].name);
+            __builtin_memcpy(wanted[i].pointer, &symbol, sizeof symbol);
+            unwinder.loaded = unwinder.loaded && symbol != NULL;
+        }
+        /* Per-thread caches need no lock: threads do not wait for each other's unwinding. */
+        int (*set_policy)(unw_addr_space_t, unw_caching_policy_t) = NULL;
+        unw_addr_space_t *space = dlsym(library, "_ULx86_64_local_addr_space");
+        void *symbol = dlsym(library, "_ULx86_64_set_caching_policy");
+        __builtin_memcpy(&set_policy, &symbol, sizeof symbol);
+        if (set_policy != NULL && space != NULL)
+            set_policy(*space, UNW_CACHE_PER_THREAD);
+    }
+    if (!unwinder.loaded)
+        output_tell_once("cannot load " UNWINDER_LIBRARY
+                         " (install Debian's libunwind8): stacks are one frame deep",
+                         NULL);
+    return unwinder.loaded;
+}
+
+bool stack_is_ours(uintptr_t address)
+{
+    return address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext;
+}
+
+#define ALLOCATORS 64
+static struct {
+    uintptr_t start, end;
+} allocators[ALLOCATORS];
+static size_t allocator_count;
+
+void stack_add_allocator(const void *function, size_t size)
+{
+    if (function == NULL || allocator_count == ALLOCATORS)
+        return;
+    allocators[allocator_count].start = (uintptr_t)function;
+    allocators[allocator_count].end = (uintptr_t)function + size;
+    allocator_count++;
+}
+
+bool stack_is_allocator(uintptr_t address)
+{
+    for (size_t i = 0; i < allocator_count; i++)
+        if (address > allocators[i].start && address <= allocators[i].end)
+            return true;
+    return false;
+}
+
+void stack_capture(struct stack *stack, struct caller caller)
+{
+    enum { OURS = 12 };
+    void *found[STACK_FRAMES + OURS];
+    stack->first_is_exact = false;
+    stack->count = 0;
+    int count = unwinder.loaded ? unwinder.backtrace(found, STACK_FRAMES + OURS) : 0;
+    for (int i = 0; i < count && stack->count < STACK_FRAMES; i++)
+        if (found[i] != NULL && !stack_is_ours((uintptr_t)found[i]))
+            /* libunwind's own frame comes first: it is above ours on the stack. */
+            if (stack->count > 0 || (uintptr_t)found[i] == caller.address)
+                stack->frames[stack->count++] = (uintptr_t)found[i];
+    if (stack->count == 0)
+        stack->frames[stack->count++] = caller.address;
+}
+
+void stack_capture_context(struct stack *stack, const ucontext_t *context)
+{
+    ucontext_t copy = *context;
+    greg_t *registers = copy.uc_mcontext.gregs;
+    unw_cursor_t cursor;
+    stack->count = 0;
+    stack->first_is_exact = true;
+    if (!stack_is_ours((uintptr_t)registers[REG_RIP])) {
+        stack->frames[stack->count++] = (uintptr_t)registers[REG_RIP];
+    } else {
+        stack->first_is_exact = false;
+    }
+    if (!unwinder.loaded ||
+        unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0)
+        return;
+    while (stack->count < STACK_FRAMES && unwinder.step(&cursor) > 0) {
+        unw_word_t address = 0;
+        if (unwinder.get_register(&cursor, UNW_REG_IP, &address) != 0 || address == 0)
+            break;
+        if (!stack_is_ours(address))
+            stack->frames[stack->count++] = address;
+    }
+}
+
+size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,
+                  size_t wanted)
+{
+    frames[0] = caller.address;
+    slots[0] = caller.slot;
+    unw_context_t context;
+    unw_cursor_t cursor;
+    if (!unwinder.loaded || unwinder.getcontext(&context) != 0 ||
+        unwinder.init_local2(&cursor, &context, 0) != 0)
+        return 1;
+    size_t count = 0;
+    for (int steps = 0; steps < 64 && count < most && wanted > 0; steps++) {
+        unw_word_t address = 0, pointer = 0;
+        if (unwinder.step(&cursor) <= 0 ||
+            unwinder.get_register(&cursor, UNW_REG_IP, &address) != 0 || address == 0 ||
+            unwinder.get_register(&cursor, UNW_REG_SP, &pointer) != 0)
+            break;
+        if (count == 0 && pointer - sizeof(void *) != caller.slot)
+            continue; /* still in the shim */
+        if (stack_is_ours(address) || unwinder.is_signal_frame(&cursor) > 0)
+            break;
+        frames[count] = address;
+        slots[count] = pointer - sizeof(void *);
+        count++;
+        wanted -= !stack_is_allocator(address);
+    }
+    return count == 0 ? 1 : count;
+}
+
+/* The depot: stacks of any length in one sparse array of words, found again by hash. */
+#define DEPOT_WORDS ((size_t)1 << 23)
+#define DEPOT_BUCKETS ((size_t)1 << 15)
+
+struct kept {
+    uint64_t hash;
+    uint32_t next; /* word number of the next in the bucket */
+    uint32_t count;
+    uintptr_t frames[];
+};
+
+static uint64_t *depot;
+static _Atomic uint32_t *buckets;
+static _Atomic uint32_t depot_used = 1;
+
+static bool depot_ready(void)
+{
+    static _Atomic int state;
+    int expected = 0;
+    if (atomic_load(&state) == 2)
+        return true;
+    if (!atomic_compare_exchange_strong(&state, &expected, 1))
+        return expected == 2;
+    depot = memory_map(DEPOT_WORDS * sizeof *depot);
+    buckets = memory_map(DEPOT_BUCKETS * sizeof *buckets);
+    if (depot == NULL || buckets == NULL) {
+        output_tell_once("no memory to keep stacks: reports have fewer of them", NULL);
+        return false;
+    }
+    atomic_store(&state, 2);
+    return true;
+}
+
+static struct kept *kept_at(uint32_t number)
+{
+    return (struct kept *)&depot[number];
+}
+
+uint32_t stack_keep_frames(const uintptr_t *frames, size_t count)
+{
+    if (!depot_ready() || count == 0)
+        return 0;
+    uint64_t hash = count;
+    for (size_t i = 0; i < count; i++) {
+        hash = (hash ^ frames[i]) * UINT64_C(0xff51afd7ed558ccd);
+        hash ^= hash >> 29;
+    }
+    _Atomic uint32_t *bucket = &buckets[hash % DEPOT_BUCKETS];
+    uint32_t head = atomic_load_explicit(bucket, memory_order_acquire);
+    for (uint32_t at = head; at != 0; at = kept_at(at)->next)
+        if (kept_at(at)->hash == hash && kept_at(at)->count == count)
+            return at;
+    uint32_t words = (uint32_t)(sizeof(struct kept) / sizeof *depot + count);
+    uint32_t number = atomic_fetch_add(&depot_used, words);
+    if (number + words > DEPOT_WORDS) {
+        atomic_fetch_sub(&depot_used, words);
+        output_tell_once("the depot of stacks is full: later objects are told without stacks",
+                         NULL);
+        return 0;
+    }
+    struct kept *kept = kept_at(number);
+    kept->hash = hash;
+    kept->count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++)
+        kept->frames[i] = frames[i];
+    do
+        kept->next = head; /* a twin kept at the same moment is harmless */
+    while (!atomic_compare_exchange_weak_explicit(bucket, &head, number, memory_order_release,
+                                                  memory_order_acquire));
+    return number;
+}
+
+uint32_t stack_keep(struct caller caller)
+{
+    struct stack stack;
+    stack_capture(&stack, caller);
+    return stack_keep_frames(stack.frames, stack.count);
+}
+
+bool stack_get(uint32_t number, struct stack *stack)
+{
+    stack->count = 0;
+    stack->first_is_exact = false;
+    if (number == 0 || depot == NULL)
+        return false;
+    const struct kept *kept = kept_at(number);
+    while (stack->count < kept->count && stack->count < STACK_FRAMES) {
+        stack->frames[stack->count] = kept->frames[stack->count];
+        stack->count++;
+    }
+    return stack->count > 0;
+}

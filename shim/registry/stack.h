@@ -1,0 +1,57 @@
+/* Stack: capturing the calling thread's stack, and the depot in which full stacks are kept once
+ * each. Unwinding is libunwind's, loaded privately: its library exports `backtrace` and
+ * `_Unwind_RaiseException`, which must not come before the program's own. Nothing here takes a lock
+ * of ours while libunwind runs, since that takes the loader's. */
+#ifndef OUTLIVE_REGISTRY_STACK_H
+#define OUTLIVE_REGISTRY_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+#define STACK_FRAMES 48
+
+/* Where a hook was entered: the return address into the program and the slot that holds it. */
+struct caller {
+    uintptr_t address, slot;
+};
+
+/* In the outermost function of a hook only. */
+#define CALLER_HERE()                                                                              \
+    ((struct caller){(uintptr_t)__builtin_return_address(0),                                       \
+                     (uintptr_t)__builtin_frame_address(0) + sizeof(void *)})
+
+/* Frames from the innermost out. All but `exact` ones are return addresses: subtract one before
+ * asking for names. */
+struct stack {
+    uint32_t count;
+    bool first_is_exact; /* frames[0] is a faulting instruction, not a return address */
+    uintptr_t frames[STACK_FRAMES];
+};
+
+/* Loads libunwind; false: stacks are one frame deep, and the loss was told. */
+bool stack_start(void);
+
+void stack_capture(struct stack *stack, struct caller caller);
+/* From the context of a signal; frames of the shim itself are left out. */
+void stack_capture_context(struct stack *stack, const ucontext_t *context);
+
+/* Captures and keeps; 0 when the depot is full. */
+uint32_t stack_keep(struct caller caller);
+uint32_t stack_keep_frames(const uintptr_t *frames, size_t count);
+/* False for 0. Async-signal-safe. */
+bool stack_get(uint32_t kept, struct stack *stack);
+
+/* The first frames, walked slot by slot: slots[i] holds frames[i]. Ends after `wanted` frames that
+ * are not an allocator's, or `most` in all. For the site cache. */
+size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,
+                  size_t wanted);
+
+/* True inside the shim's own code. */
+bool stack_is_ours(uintptr_t address);
+/* Code of allocator wrappers (operator new and the like): such frames do not tell sites apart. */
+void stack_add_allocator(const void *function, size_t size);
+bool stack_is_allocator(uintptr_t address);
+
+#endif

@@ -1,0 +1,127 @@
+/* Thread: every thread of the process from birth to end, and the large private memory that the
+ * shim gives each. Records of finished threads are kept for reports, and reused oldest first, so
+ * ten thousand short threads need no more memory than a few. Functions take the registry's lock
+ * unless they say otherwise: call them between guard_enter() and guard_leave(). */
+#ifndef OUTLIVE_REGISTRY_THREAD_H
+#define OUTLIVE_REGISTRY_THREAD_H
+
+#include "base/lock.h"
+#include "registry/guard.h"
+#include "registry/site_cache.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Names a record for ever: a record that was reused no longer answers to it. 0 names none. */
+typedef uint32_t thread_reference;
+
+enum thread_state {
+    THREAD_UNUSED,
+    THREAD_STARTING, /* pthread_create was called, the thread has not run yet */
+    THREAD_RUNNING,
+    THREAD_FINISHED,
+};
+
+enum thread_origin {
+    THREAD_MAIN,
+    THREAD_CREATED,  /* pthread_create, thrd_create, std::thread */
+    THREAD_APPEARED, /* clone, or made inside libc: known from its first event */
+    THREAD_TIMER,    /* made by libc for a SIGEV_THREAD notification */
+};
+
+enum thread_ending { THREAD_RETURNED, THREAD_EXITED, THREAD_CANCELLED };
+
+#define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
+
+struct thread {
+    enum thread_state state;
+    enum thread_origin origin;
+    enum thread_ending ending;
+    thread_reference reference;
+    uint32_t serial; /* 0 for the main thread: the number in T3 */
+    pid_t tid;       /* 0 until it runs */
+    pthread_t handle;
+    void *entry; /* the program's start routine */
+    void *argument;
+    thread_reference creator;
+    uint32_t start_stack; /* stack depot */
+    uint64_t start_ticks, end_ticks;
+    uint64_t detached_ticks, joined_ticks, cancel_ticks; /* 0: never */
+    thread_reference joiner, canceller;
+    size_t stack_size, guard_size; /* 0: the default */
+    uint32_t inherited_blocked; /* see guard.blocked */
+    bool has_handle, detached, joined, joining;
+    char name[THREAD_NAME_SIZE];
+    uint32_t next; /* slot + 1 of the next in the handle's chain or the queue of the finished */
+    uint32_t previous;
+    struct thread_block *block;
+};
+
+/* What a thread needs in its hot paths; one mapping each, pooled, never moved while in use. */
+struct thread_block {
+    uint32_t number; /* from 0; selects the thread's ring in the quarantine */
+    uint32_t quarantine_head, quarantine_count;
+    size_t quarantine_bytes;
+    uint64_t allocations, frees; /* of this thread and of earlier users of the block */
+    struct thread_block *next_free;
+    struct site_cache cache;
+    char *signal_stack;
+};
+
+#define THREAD_BLOCKS_MAXIMUM 1024
+#define THREAD_SIGNAL_STACK_SIZE ((size_t)128 * 1024)
+
+/* Called in each thread that registers itself on its first event, once it has its block. Set at
+ * start, by the capture layer. */
+extern void (*thread_appeared)(void);
+
+/* Registers the calling thread as the main thread. Once. False: no memory, watch nothing. */
+bool thread_start(void);
+
+/* The calling thread, registered on its first event as `appeared`. NULL only when the tables are
+ * full or the thread has ended its life in the registry. */
+struct thread *thread_current(void);
+
+/* Creation, told before the real call; the record is passed to thread_begin() in the new thread,
+ * or to thread_failed(). NULL when the tables are full. */
+struct thread *thread_create(void *entry, void *argument, uint32_t start_stack,
+                             enum thread_origin origin);
+void thread_failed(struct thread *thread);
+/* In the new thread, first. */
+void thread_begin(struct thread *thread);
+/* In the creator after the call, or in the thread itself: whichever is first. */
+void thread_set_handle(struct thread *thread, pthread_t handle);
+/* In the ending thread, last; its block goes back to the pool unless keep_block. Leaves the guard
+ * closed: later hooks in this thread pass through. */
+void thread_end(bool keep_block);
+/* How the current thread will end, as far as is known. */
+void thread_ending(enum thread_ending ending);
+
+/* The unjoined thread with that handle, or NULL. */
+struct thread *thread_of_handle(pthread_t handle);
+void thread_joining(struct thread *thread);            /* before a join that will wait */
+void thread_join_ended(struct thread *thread, bool ok); /* after it */
+void thread_detached(struct thread *thread);
+void thread_cancelled(struct thread *thread);
+
+/* NULL where the record has been reused since. No lock: for reports. */
+struct thread *thread_of_reference(thread_reference reference);
+struct thread *thread_of_tid(pid_t tid);
+/* Slots 0 to thread_slots() - 1, for iteration in reports; state THREAD_UNUSED ones are empty. */
+uint32_t thread_slots(void);
+struct thread *thread_slot(uint32_t slot);
+uint32_t thread_count(void); /* ever */
+/* Reads the name from the kernel into the record. Async-signal-safe. */
+void thread_refresh_name(struct thread *thread);
+
+/* The threads' lock, and the child's view after fork: only the caller is left. */
+void thread_prepare_fork(void);
+void thread_forked(bool child);
+
+/* Sum over all blocks. */
+void thread_totals(uint64_t *allocations, uint64_t *frees);
+/* The blocks ever made, for walks at exit; NULL past the last. */
+struct thread_block *thread_block_of_number(uint32_t number);
+
+#endif

@@ -1,0 +1,71 @@
+/* Finding: one report as plain data. Detectors fill it, the report layer turns it into text and
+ * JSON. Plain values and copies only, so that it stays true while the process goes on. */
+#ifndef OUTLIVE_REPORT_FINDING_H
+#define OUTLIVE_REPORT_FINDING_H
+
+#include "registry/object.h"
+#include "registry/stack.h"
+#include "registry/thread.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum grade { POSSIBLE, IMMINENT, CONFIRMED };
+
+enum kind {
+#define KIND(identifier, name, grade, stops, evidence) KIND_##identifier,
+#include "report/finding.def"
+#undef KIND
+    KIND_COUNT
+};
+
+struct kind_row {
+    const char *name;
+    enum grade grade;
+    bool stops;
+    const char *evidence;
+};
+
+extern const struct kind_row kind_rows[KIND_COUNT];
+const char *grade_name(enum grade grade);
+
+/* A thread at one moment of a finding. reference 0: not known. */
+struct actor {
+    thread_reference reference;
+    uint32_t serial;
+    pid_t tid;
+    char name[THREAD_NAME_SIZE];
+};
+
+/* One of the up to four stacks. Absent while has is false. */
+struct moment {
+    bool has;
+    struct actor actor;
+    uint64_t ticks; /* 0: unknown */
+    struct stack stack;
+};
+
+struct finding {
+    enum kind kind;
+    enum grade grade;
+    char sentence[400]; /* no line feed */
+    char evidence[400]; /* how it is known, "" if the sentence says it */
+    struct moment touch, end, birth, start; /* start: of the touching thread */
+    bool has_object, guarded;
+    uintptr_t address; /* of the object */
+    size_t size;       /* as asked for; usable bytes where not guarded */
+    bool size_is_usable;
+    uint64_t offset; /* of the touch */
+    bool has_offset;
+    enum origin origin, end_origin;
+    uint64_t first_word;      /* at the destruction, 0 unknown */
+    uintptr_t birth_site;     /* innermost program frame of the birth, for deduplication */
+    bool with_picture;        /* add what all threads do and what was destroyed lately */
+    bool can_continue;        /* the memory can be given back */
+    const char *cannot_reason; /* why not, where halt_on_error=0 was asked for */
+};
+
+struct actor actor_of(const struct thread *thread);
+struct actor actor_of_reference(thread_reference reference);
+
+#endif

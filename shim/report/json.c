@@ -1,0 +1,145 @@
+/* JSON: a finding as one line of JSON; the schema is docs/json.md. Called by report.c. */
+#include "report/render.h"
+
+#include "base/clock.h"
+#include "base/system.h"
+#include "registry/phase.h"
+
+#include <fcntl.h>
+#include <sys/utsname.h>
+
+#define SCHEMA_VERSION 1
+
+static void add_string(struct text *text, const char *string)
+{
+    text_add_char(text, '"');
+    for (; *string != '\0'; string++) {
+        unsigned char c = (unsigned char)*string;
+        if (c == '"' || c == '\\') {
+            text_add_char(text, '\\');
+            text_add_char(text, (char)c);
+        } else if (c < 0x20 || c == 0x7f) {
+            text_add(text, "\\u00");
+            text_add_char(text, "0123456789abcdef"[c >> 4]);
+            text_add_char(text, "0123456789abcdef"[c & 15]);
+        } else {
+            text_add_char(text, (char)c);
+        }
+    }
+    text_add_char(text, '"');
+}
+
+static void add_field(struct text *text, const char *name, const char *value)
+{
+    text_format(text, ",\"%s\":", name);
+    add_string(text, value);
+}
+
+static void add_address(struct text *text, const char *name, uint64_t value)
+{
+    text_format(text, ",\"%s\":\"0x%lx\"", name, value);
+}
+
+static void add_command_line(struct text *text)
+{
+    char line[4096];
+    long file = system_open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
+    long length = file < 0 ? 0 : system_read((int)file, line, sizeof line - 1);
+    if (file >= 0)
+        (void)system_close((int)file);
+    text_add(text, ",\"command\":[");
+    for (long at = 0; at < length;) {
+        line[length] = '\0';
+        if (at > 0)
+            text_add_char(text, ',');
+        add_string(text, line + at);
+        at += (long)text_length(line + at) + 1;
+    }
+    text_add_char(text, ']');
+}
+
+static void add_actor(struct text *text, const char *name, const struct actor *actor)
+{
+    if (actor->reference == 0)
+        return;
+    text_format(text, ",\"%s\":{\"number\":%u,\"tid\":%d", name, actor->serial, actor->tid);
+    add_field(text, "name", actor->name);
+    text_add_char(text, '}');
+}
+
+static void add_stack(struct text *text, const struct named_stack *stack)
+{
+    text_add(text, ",\"frames\":[");
+    for (size_t i = 0; i < stack->count; i++) {
+        const struct named_frame *frame = &stack->frames[i];
+        text_format(text, "%s{\"address\":\"0x%lx\"", i == 0 ? "" : ",", frame->address);
+        if (frame->function[0] != '\0')
+            add_field(text, "function", frame->function);
+        if (frame->file[0] != '\0') {
+            add_field(text, "file", frame->file);
+            text_format(text, ",\"line\":%u", frame->line);
+        }
+        if (frame->module != NULL) {
+            add_field(text, "module", frame->module->path);
+            add_address(text, "offset", frame->address - frame->module->bias);
+            if (frame->module->build_id[0] != '\0')
+                add_field(text, "build_id", frame->module->build_id);
+        }
+        text_format(text, ",\"inlined\":%s}", frame->inlined ? "true" : "false");
+    }
+    text_add_char(text, ']');
+}
+
+static void add_moment(struct text *text, const char *name, const struct named_finding *named,
+                       enum moment_kind which)
+{
+    const struct moment *moment = finding_moment(named->finding, which);
+    if (!moment->has)
+        return;
+    text_format(text, ",\"%s\":{\"nanoseconds_since_start\":%lu", name,
+                clock_nanoseconds(moment->ticks));
+    add_actor(text, "thread", &moment->actor);
+    add_stack(text, &named->stacks[which]);
+    text_add_char(text, '}');
+}
+
+void render_json(struct text *text, const struct named_finding *named, bool suppressed)
+{
+    const struct finding *finding = named->finding;
+    uint64_t wall = clock_wall(finding->touch.ticks);
+    struct utsname host = {0};
+    (void)system_call3(SYS_uname, (long)&host, 0, 0);
+    text_format(text, "{\"schema\":%d,\"type\":\"finding\",\"pid\":%d", SCHEMA_VERSION,
+                system_process());
+    text_format(text, ",\"wall_clock_nanoseconds\":%lu", wall);
+    add_field(text, "host", host.nodename);
+    add_field(text, "kernel", host.release);
+    add_command_line(text);
+    add_field(text, "kind", kind_rows[finding->kind].name);
+    add_field(text, "grade", grade_name(finding->grade));
+    text_format(text, ",\"suppressed\":%s", suppressed ? "true" : "false");
+    add_field(text, "sentence", finding->sentence);
+    if (finding->evidence[0] != '\0')
+        add_field(text, "evidence", finding->evidence);
+    add_field(text, "phase", phase_is_shutdown() ? "shutdown" : "running");
+    if (phase_is_shutdown())
+        add_field(text, "phase_sign", phase_sign());
+    if (finding->has_object) {
+        text_format(text, ",\"object\":{\"size\":%zu,\"size_is_usable\":%s,\"guarded\":%s",
+                    finding->size, finding->size_is_usable ? "true" : "false",
+                    finding->guarded ? "true" : "false");
+        add_address(text, "address", finding->address);
+        if (finding->guarded)
+            add_field(text, "origin", origin_name(finding->origin));
+        if (named->type != NULL)
+            add_field(text, "object_type", named->type);
+        if (finding->has_offset)
+            text_format(text, ",\"offset\":%lu", finding->offset);
+        text_add_char(text, '}');
+    }
+    add_moment(text, "touch", named, MOMENT_TOUCH);
+    add_moment(text, "destruction", named, MOMENT_END);
+    add_moment(text, "birth", named, MOMENT_BIRTH);
+    add_moment(text, "thread_start", named, MOMENT_START);
+    text_add(text, "}\n");
+}

@@ -1,0 +1,295 @@
+/* Render: a finding as text. See render.h; the paragraphs below the stacks are in story.c. */
+#include "report/render.h"
+
+#include "base/clock.h"
+#include "base/system.h"
+
+const struct moment *finding_moment(const struct finding *finding, enum moment_kind which)
+{
+    switch (which) {
+    case MOMENT_TOUCH:
+        return &finding->touch;
+    case MOMENT_END:
+        return &finding->end;
+    case MOMENT_BIRTH:
+        return &finding->birth;
+    default:
+        return &finding->start;
+    }
+}
+
+const char *moment_title(const struct finding *finding, enum moment_kind which)
+{
+    switch (which) {
+    case MOMENT_TOUCH:
+        switch (finding->kind) {
+        case KIND_LATE_TOUCH:
+            return "Late touch";
+        case KIND_USE_AFTER_FREE:
+            return "Use";
+        case KIND_LATE_WRITE:
+            return "Noticed";
+        case KIND_DOUBLE_FREE:
+            return "Second free";
+        case KIND_SHUTDOWN_CRASH:
+            return "Crash";
+        case KIND_PURE_VIRTUAL_CALL:
+            return "Call";
+        default:
+            return "Use";
+        }
+    case MOMENT_END:
+        return "Destruction";
+    case MOMENT_BIRTH:
+        return "Birth";
+    default:
+        return "Start";
+    }
+}
+
+static void name_stack(struct named_stack *named, const struct stack *stack)
+{
+    named->count = 0;
+    for (uint32_t i = 0; i < stack->count; i++) {
+        size_t room = sizeof named->frames / sizeof *named->frames - named->count;
+        if (room == 0)
+            return;
+        named->count += names_of(stack->frames[i], i == 0 && stack->first_is_exact,
+                                 named->frames + named->count,
+                                 room < NAMED_INLINED ? room : NAMED_INLINED);
+    }
+}
+
+/* Class::~Class frees itself: the destroyer's frame names the type. */
+static const char *type_from_destructor(const struct named_stack *stack)
+{
+    for (size_t i = 0; i < stack->count && i < 3; i++) {
+        const char *function = stack->frames[i].function;
+        const char *tilde = text_find(function, "::~");
+        if (tilde == NULL || frame_is_standard(&stack->frames[i]))
+            continue;
+        static char name[256];
+        size_t length = (size_t)(tilde - function);
+        if (length >= sizeof name)
+            return NULL;
+        __builtin_memcpy(name, function, length);
+        name[length] = '\0';
+        return name;
+    }
+    return NULL;
+}
+
+void name_finding(struct named_finding *named, const struct finding *finding)
+{
+    named->finding = finding;
+    named->type = NULL;
+    for (int which = 0; which < MOMENTS; which++) {
+        const struct moment *moment = finding_moment(finding, (enum moment_kind)which);
+        named->stacks[which].count = 0;
+        if (moment->has)
+            name_stack(&named->stacks[which], &moment->stack);
+    }
+    if (!finding->has_object)
+        return;
+    for (uint32_t i = 0; i < finding->birth.stack.count && i < 6 && named->type == NULL; i++)
+        if (finding->birth.has && finding->guarded)
+            named->type = names_type_of_allocation(finding->birth.stack.frames[i], finding->size);
+    if (named->type == NULL && finding->first_word != 0)
+        named->type = names_class_of_vtable(finding->first_word);
+    if (named->type == NULL && finding->end.has)
+        named->type = type_from_destructor(&named->stacks[MOMENT_END]);
+}
+
+static bool starts_with(const char *string, const char *prefix)
+{
+    return text_find(string, prefix) == string;
+}
+
+bool frame_is_standard(const struct named_frame *frame)
+{
+    const char *function = frame->function;
+    return starts_with(function, "std::") || starts_with(function, "__gnu_cxx::") ||
+           starts_with(function, "void std::") || starts_with(function, "bool std::") ||
+           starts_with(function, "decltype") || starts_with(function, "void* std::");
+}
+
+static bool frame_is_library(const struct named_frame *frame)
+{
+    static const char *const libraries[] = {"/libc.so",      "/libstdc++.so", "/libpthread.so",
+                                            "/libgcc_s.so",  "/libm.so",      "/ld-linux",
+                                            "/libc++.so",    "/libc++abi.so"};
+    if (frame->module == NULL)
+        return true;
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
+        if (text_find(frame->module->path, libraries[i]) != NULL)
+            return true;
+    return false;
+}
+
+const struct named_frame *user_frame(const struct named_stack *stack)
+{
+    for (size_t i = 0; i < stack->count; i++)
+        if (!frame_is_library(&stack->frames[i]) && !frame_is_standard(&stack->frames[i]) &&
+            !starts_with(stack->frames[i].function, "operator new") &&
+            !starts_with(stack->frames[i].function, "operator delete"))
+            return &stack->frames[i];
+    return stack->count > 0 ? &stack->frames[0] : NULL;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *name = path;
+    for (; *path != '\0'; path++)
+        if (*path == '/')
+            name = path + 1;
+    return name;
+}
+
+void write_place(struct text *text, const struct named_frame *frame)
+{
+    if (frame == NULL)
+        text_add(text, "an unknown place");
+    else if (frame->function[0] != '\0')
+        text_format(text, "%s", frame->function);
+    else if (frame->module != NULL)
+        text_format(text, "%s+0x%lx", base_name(frame->module->path),
+                    frame->address - frame->module->bias);
+    else
+        text_format(text, "0x%lx", frame->address);
+    if (frame != NULL && frame->line != 0)
+        text_format(text, " (%s:%u)", base_name(frame->file), frame->line);
+}
+
+void write_actor(struct text *text, const struct actor *actor)
+{
+    if (actor->reference == 0)
+        text_add(text, "an unknown thread");
+    else if (actor->tid == 0 && actor->name[0] == '\0')
+        text_add(text, "a thread that ended long ago");
+    else
+        text_format(text, "T%u '%s'", actor->serial, actor->name);
+}
+
+void write_milliseconds(struct text *text, uint64_t nanoseconds)
+{
+    uint64_t tenths = nanoseconds / 100000;
+    if (tenths >= 100000)
+        text_format(text, "%lu s", tenths / 10000);
+    else if (nanoseconds >= 100000)
+        text_format(text, "%lu.%lu ms", tenths / 10, tenths % 10);
+    else
+        text_format(text, "%lu us", nanoseconds / 1000);
+}
+
+static void write_frame(struct text *text, size_t number, const struct named_frame *frame)
+{
+    text_format(text, "    #%zu 0x%lx ", number, frame->address);
+    if (frame->function[0] != '\0')
+        text_format(text, "%s ", frame->function);
+    if (frame->file[0] != '\0')
+        text_format(text, "%s:%u ", frame->file, frame->line);
+    if (frame->module == NULL) {
+        text_add(text, "(code of no file)\n");
+        return;
+    }
+    text_format(text, "(%s+0x%lx", base_name(frame->module->path),
+                frame->address - frame->module->bias);
+    if (frame->module->build_id[0] != '\0')
+        text_format(text, ", build-id %s", frame->module->build_id);
+    text_add(text, ")\n");
+}
+
+/* A run of std:: frames is one line that names the outermost: what the program called. */
+static void write_stack(struct text *text, const struct named_stack *stack)
+{
+    for (size_t i = 0; i < stack->count; i++) {
+        size_t last = i;
+        while (last < stack->count && frame_is_standard(&stack->frames[last]))
+            last++;
+        if (last - i < 2) {
+            write_frame(text, i, &stack->frames[i]);
+            continue;
+        }
+        const char *function = stack->frames[last - 1].function;
+        size_t length = text_length(function);
+        text_format(text, "    #%zu-#%zu in ", i, last - 1);
+        text_add_bytes(text, function, length > 80 ? 80 : length);
+        text_format(text, "%s (%zu std:: frames)\n", length > 80 ? "..." : "", last - i);
+        i = last - 1;
+    }
+}
+
+static void write_moment(struct text *text, const struct named_finding *named,
+                         enum moment_kind which)
+{
+    const struct finding *finding = named->finding;
+    const struct moment *moment = finding_moment(finding, which);
+    if (!moment->has)
+        return;
+    text_format(text, "  %s", moment_title(finding, which));
+    if (which == MOMENT_START) {
+        text_add(text, " of thread ");
+        write_actor(text, &finding->touch.actor);
+        text_add(text, ",");
+    }
+    text_add(text, " by thread ");
+    write_actor(text, &moment->actor);
+    if (moment->actor.tid != 0)
+        text_format(text, " (tid %d)", moment->actor.tid);
+    if (which != MOMENT_TOUCH && moment->ticks != 0 && finding->touch.ticks > moment->ticks) {
+        text_add(text, ", ");
+        write_milliseconds(text, clock_nanoseconds_between(moment->ticks, finding->touch.ticks));
+        text_format(text, " before%s",
+                    finding->kind == KIND_LATE_WRITE ? " it was noticed" : " the touch");
+    }
+    text_add(text, ":\n");
+    write_stack(text, &named->stacks[which]);
+}
+
+static void write_object(struct text *text, const struct named_finding *named)
+{
+    const struct finding *finding = named->finding;
+    if (!finding->has_object)
+        return;
+    text_format(text, "  Object: %zu %sbytes", finding->size,
+                finding->size_is_usable ? "usable " : "");
+    if (finding->guarded)
+        text_format(text, " from %s", origin_name(finding->origin));
+    text_format(text, " at 0x%lx", finding->address);
+    if (named->type != NULL)
+        text_format(text, ", type %s", named->type);
+    if (finding->has_offset)
+        text_format(text, "; touched at offset %lu", finding->offset);
+    if (!finding->guarded)
+        text_add(text, "; from a busy allocation site, so its birth was not kept (guard_per_site= "
+                       "keeps more)");
+    text_add(text, "\n");
+}
+
+void render_text(struct text *text, const struct named_finding *named)
+{
+    const struct finding *finding = named->finding;
+    static const char *const words[] = {
+        [POSSIBLE] = "NOTE", [IMMINENT] = "WARNING", [CONFIRMED] = "ERROR"};
+    text_format(text, "==%d==%s: outlive: %s (%s): %s\n", system_process(), words[finding->grade],
+                kind_rows[finding->kind].name, grade_name(finding->grade), finding->sentence);
+    for (int which = 0; which < MOMENTS; which++)
+        write_moment(text, named, (enum moment_kind)which);
+    write_object(text, named);
+    if (finding->evidence[0] != '\0')
+        text_format(text, "  Evidence: %s\n", finding->evidence);
+    render_story(text, named);
+    if (finding->with_picture)
+        render_picture(text, finding);
+    const struct named_frame *frame = user_frame(&named->stacks[MOMENT_TOUCH]);
+    if (frame == NULL)
+        frame = user_frame(&named->stacks[MOMENT_END]);
+    text_format(text, "  Suppress with: %s:", kind_rows[finding->kind].name);
+    if (frame == NULL || (frame->function[0] == '\0' && frame->module == NULL))
+        text_add(text, finding->touch.actor.name);
+    else if (frame->function[0] != '\0')
+        text_add(text, frame->function);
+    else
+        text_add(text, base_name(frame->module->path));
+    text_add(text, "\n");
+}

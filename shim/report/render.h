@@ -1,0 +1,46 @@
+/* Render: a finding, named, as text and as JSON. The caller holds the report lock and has called
+ * names_begin(). Async-signal-safe. */
+#ifndef OUTLIVE_REPORT_RENDER_H
+#define OUTLIVE_REPORT_RENDER_H
+
+#include "base/text.h"
+#include "report/finding.h"
+#include "report/names.h"
+
+/* A stack with its names. */
+struct named_stack {
+    size_t count;
+    struct named_frame frames[STACK_FRAMES * 3];
+};
+
+enum moment_kind { MOMENT_TOUCH, MOMENT_END, MOMENT_BIRTH, MOMENT_START, MOMENTS };
+
+/* A finding and all that was found out about it when the report was written. */
+struct named_finding {
+    const struct finding *finding;
+    struct named_stack stacks[MOMENTS];
+    const char *type; /* of the object, or NULL */
+};
+
+const struct moment *finding_moment(const struct finding *finding, enum moment_kind which);
+const char *moment_title(const struct finding *finding, enum moment_kind which);
+
+void name_finding(struct named_finding *named, const struct finding *finding);
+
+/* The frame to speak of: the innermost that is neither a library's nor std::. NULL: none. */
+const struct named_frame *user_frame(const struct named_stack *stack);
+bool frame_is_standard(const struct named_frame *frame);
+/* Function, or module+offset. */
+void write_place(struct text *text, const struct named_frame *frame);
+void write_actor(struct text *text, const struct actor *actor);
+void write_milliseconds(struct text *text, uint64_t nanoseconds);
+
+void render_text(struct text *text, const struct named_finding *named);
+void render_json(struct text *text, const struct named_finding *named, bool suppressed);
+/* What every thread does, and what was destroyed in the last second. */
+void render_picture(struct text *text, const struct finding *finding);
+
+/* Order, thread's life, what to change, timeline: the paragraphs below the stacks. */
+void render_story(struct text *text, const struct named_finding *named);
+
+#endif

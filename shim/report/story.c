@@ -1,0 +1,251 @@
+/* Story: the paragraphs of a text report below its stacks: the thread's life, what ordered the
+ * touch after the destruction, what to change, and a timeline in characters. Called by render.c. */
+#include "report/render.h"
+
+#include "base/clock.h"
+
+static void write_before(struct text *text, uint64_t ticks, uint64_t now)
+{
+    write_milliseconds(text, clock_nanoseconds_between(ticks, now));
+    text_add(text, " before the touch");
+}
+
+static void write_life(struct text *text, const struct named_finding *named)
+{
+    const struct finding *finding = named->finding;
+    const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+    uint64_t now = finding->touch.ticks;
+    if (thread == NULL || finding->kind == KIND_LATE_WRITE)
+        return;
+    text_add(text, "  Thread: ");
+    write_actor(text, &finding->touch.actor);
+    if (thread->origin == THREAD_MAIN) {
+        text_add(text, " is the main thread\n");
+        return;
+    }
+    if (thread->origin == THREAD_APPEARED)
+        text_add(text, " was not made by pthread_create (clone, or a library's own thread); first "
+                       "seen ");
+    else if (thread->origin == THREAD_TIMER)
+        text_add(text, " was made by libc for a SIGEV_THREAD notification, ");
+    else
+        text_add(text, " was started ");
+    write_before(text, thread->start_ticks, now);
+    if (thread->detached && thread->detached_ticks != 0) {
+        text_add(text, "; detached ");
+        write_before(text, thread->detached_ticks, now);
+    } else if (thread->detached) {
+        text_add(text, "; created detached");
+    } else if (thread->joining) {
+        struct actor joiner = actor_of_reference(thread->joiner);
+        text_add(text, "; being joined by ");
+        write_actor(text, &joiner);
+    } else if (thread->origin == THREAD_CREATED) {
+        text_add(text, "; still running, never joined");
+    }
+    if (thread->cancel_ticks != 0) {
+        struct actor canceller = actor_of_reference(thread->canceller);
+        text_add(text, "; cancellation requested by ");
+        write_actor(text, &canceller);
+        text_add(text, " ");
+        write_before(text, thread->cancel_ticks, now);
+    }
+    text_add(text, "\n");
+}
+
+static bool crosses_threads(const struct finding *finding)
+{
+    return finding->kind == KIND_LATE_TOUCH && finding->end.has &&
+           finding->touch.actor.reference != finding->end.actor.reference;
+}
+
+static void write_order(struct text *text, const struct finding *finding)
+{
+    const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+    if (!crosses_threads(finding))
+        return;
+    text_add(text, "  Order: ");
+    if (thread != NULL && finding->end.ticks != 0 && thread->start_ticks > finding->end.ticks &&
+        thread->origin != THREAD_APPEARED) {
+        text_add(text, "the thread was started after the destruction, so it was handed a pointer "
+                       "that was already dead\n");
+        return;
+    }
+    text_add(text, "nothing seen stops ");
+    write_actor(text, &finding->touch.actor);
+    text_add(text, " before ");
+    write_actor(text, &finding->end.actor);
+    text_add(text, " destroys the object: no join of it came first");
+    if (thread != NULL && thread->cancel_ticks != 0)
+        text_add(text, " (a cancellation is only a request; a join after it is what waits)");
+    text_add(text, "\n");
+}
+
+static void write_change(struct text *text, const struct named_finding *named)
+{
+    const struct finding *finding = named->finding;
+    const struct named_frame *end = user_frame(&named->stacks[MOMENT_END]);
+    const struct named_frame *start = user_frame(&named->stacks[MOMENT_START]);
+    text_add(text, "  What to change: ");
+    switch (finding->kind) {
+    case KIND_LATE_TOUCH: {
+        const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+        bool joinable = thread != NULL && thread->origin == THREAD_CREATED && !thread->detached;
+        text_add(text, "before the destruction in ");
+        write_place(text, end);
+        text_add(text, ", make ");
+        write_actor(text, &finding->touch.actor);
+        if (joinable)
+            text_add(text, " stop and join it");
+        else if (thread != NULL && thread->origin == THREAD_MAIN)
+            text_add(text, " stop using the object");
+        else if (thread != NULL && thread->origin == THREAD_TIMER)
+            text_add(text, " stop: delete the timer and wait for a notification under way");
+        else
+            text_add(text, " stop and wait for its end (a detached thread cannot be joined: start "
+                           "it joinable, or count it out under a lock)");
+        if (named->stacks[MOMENT_START].count > 0) {
+            text_add(text, "; it was started in ");
+            write_place(text, start);
+        }
+        break;
+    }
+    case KIND_USE_AFTER_FREE:
+        text_add(text, "do not use the object after its destruction in ");
+        write_place(text, end);
+        text_add(text, ": the same thread does both");
+        break;
+    case KIND_LATE_WRITE:
+        text_add(text, "find who writes through a pointer kept past the destruction in ");
+        write_place(text, end);
+        text_add(text, "; guard_per_site=1000 guard_memory=1G makes the write itself trap");
+        break;
+    case KIND_UNINITIALISED_POINTER:
+        text_format(text, "initialise the member at offset %lu where the object is made",
+                    finding->offset);
+        if (named->stacks[MOMENT_BIRTH].count > 0) {
+            text_add(text, ", in ");
+            write_place(text, user_frame(&named->stacks[MOMENT_BIRTH]));
+        }
+        break;
+    case KIND_DOUBLE_FREE:
+        text_add(text, "one owner frees: compare the free in ");
+        write_place(text, user_frame(&named->stacks[MOMENT_TOUCH]));
+        text_add(text, " with the first one in ");
+        write_place(text, end);
+        break;
+    case KIND_INVALID_FREE:
+        text_add(text, "free the pointer that the allocation returned, not one into its middle");
+        break;
+    case KIND_PURE_VIRTUAL_CALL:
+        text_add(text, "end the calls on the object before its destructor begins: join the thread "
+                       "that calls, or stop it in the most derived destructor");
+        break;
+    default:
+        text_add(text, "see what the threads below still did when the crash came");
+        break;
+    }
+    text_add(text, "\n");
+}
+
+/* The moments in order of time, evenly spaced: lives of hours and touches microseconds after a
+ * destruction do not fit one scale. */
+enum { COLUMN = 14, LABEL = 22, MARKS = 4 };
+
+struct mark {
+    uint64_t ticks;
+    char letter;
+};
+
+static size_t sort_marks(struct mark *marks, const struct finding *finding)
+{
+    const struct mark all[MARKS] = {
+        {finding->birth.has ? finding->birth.ticks : 0, 'B'},
+        {finding->start.has ? finding->start.ticks : 0, 'S'},
+        {finding->end.has ? finding->end.ticks : 0, 'D'},
+        {finding->touch.ticks, 'X'},
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < MARKS; i++) {
+        if (all[i].ticks == 0)
+            continue;
+        size_t at = count++;
+        for (; at > 0 && marks[at - 1].ticks > all[i].ticks; at--)
+            marks[at] = marks[at - 1];
+        marks[at] = all[i];
+    }
+    return count;
+}
+
+static size_t column_of(const struct mark *marks, size_t count, char letter)
+{
+    for (size_t i = 0; i < count; i++)
+        if (marks[i].letter == letter)
+            return i;
+    return SIZE_MAX;
+}
+
+static void write_row(struct text *text, size_t first, char first_letter, size_t last,
+                      char last_letter, size_t count)
+{
+    size_t width = (count - 1) * COLUMN + 1;
+    for (size_t i = 0; i < width; i++) {
+        size_t start = first == SIZE_MAX ? 0 : first * COLUMN;
+        size_t end = last == SIZE_MAX ? width : last * COLUMN;
+        char c = i < start || i > end ? ' ' : '=';
+        if (first != SIZE_MAX && i == start)
+            c = first_letter;
+        if (last != SIZE_MAX && i == end)
+            c = last_letter;
+        text_add_char(text, c);
+    }
+    text_add_char(text, '\n');
+}
+
+static void write_label(struct text *text, const char *label, size_t used)
+{
+    text_add(text, label);
+    text_add_spaces(text, used < LABEL ? LABEL - used : 1);
+}
+
+static void write_timeline(struct text *text, const struct named_finding *named)
+{
+    const struct finding *finding = named->finding;
+    struct mark marks[MARKS];
+    size_t count = sort_marks(marks, finding);
+    if (!finding->end.has || count < 2)
+        return;
+    text_add(text, "  Timeline (not to scale):\n    ");
+    write_label(text, "before the touch", 16);
+    for (size_t i = 0; i < count; i++) {
+        size_t before = text->length;
+        if (marks[i].letter == 'X')
+            text_add(text, "now");
+        else
+            write_milliseconds(text,
+                               clock_nanoseconds_between(marks[i].ticks, finding->touch.ticks));
+        size_t used = text->length - before;
+        if (i + 1 < count)
+            text_add_spaces(text, used < COLUMN ? COLUMN - used : 1);
+    }
+    text_add(text, "\n    ");
+    write_label(text, "object", 6);
+    write_row(text, column_of(marks, count, 'B'), 'B', column_of(marks, count, 'D'), 'D', count);
+    text_add(text, "    ");
+    size_t before = text->length;
+    write_actor(text, &finding->touch.actor);
+    write_label(text, "", text->length - before);
+    write_row(text, column_of(marks, count, 'S'), 'S', column_of(marks, count, 'X'), 'X', count);
+    text_format(text, "    B birth, D destruction, S start of the thread, X %s\n",
+                finding->kind == KIND_LATE_WRITE ? "noticed" : "the touch");
+}
+
+void render_story(struct text *text, const struct named_finding *named)
+{
+    write_life(text, named);
+    write_order(text, named->finding);
+    write_change(text, named);
+    write_timeline(text, named);
+    if (named->finding->cannot_reason != NULL)
+        text_format(text, "  halt_on_error=0: %s\n", named->finding->cannot_reason);
+}
