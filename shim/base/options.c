@@ -52,7 +52,8 @@ void options_default(struct options *options)
     __builtin_memset(options, 0, sizeof *options);
 #define OPTION_FLAG(name, value, help) options->name = (value);
 #define OPTION_NUMBER(name, value, minimum, maximum, help) options->name = (value);
-#define OPTION_TEXT(name, value, help) set_text(options->name, sizeof options->name, value, sizeof value - 1);
+#define OPTION_TEXT(name, value, help)                                                             \
+    set_text(options->name, sizeof options->name, value, sizeof value - 1);
 #define OPTION_CHOICE(name, value, choices, help)                                                  \
     set_text(options->name, sizeof options->name, value, sizeof value - 1);
 #include "base/options.def"
@@ -153,7 +154,8 @@ bool options_parse(struct options *options, const char *string, char *error, siz
         if (index == ROWS || *string != '=') {
             text_add(&text, index == ROWS ? "unknown option '" : "no value for option '");
             text_add_bytes(&text, name.start, name.length < 80 ? name.length : 80);
-            text_add(&text, index == ROWS ? "'; `outlive run --help` lists all" : "'; write name=value");
+            text_add(&text,
+                     index == ROWS ? "'; `outlive run --help` lists all" : "'; write name=value");
             return false;
         }
         char quote = *++string;

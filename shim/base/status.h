@@ -1,7 +1,7 @@
 /* Status: the page that `outlive run` shares with the shim, so that the verdict survives whatever
  * the program does to its exit status and its descriptors. The command makes a memfd of STATUS_SIZE
- * bytes, leaves its number in the environment (OUTLIVE_STATUS_FD); the shim maps it shared at start,
- * then closes it and takes the variable away. Children of fork share it. */
+ * bytes, leaves its number in the environment (OUTLIVE_STATUS_FD); the shim maps it shared at
+ * start, then closes it and takes the variable away. Children of fork share it. */
 #ifndef OUTLIVE_BASE_STATUS_H
 #define OUTLIVE_BASE_STATUS_H
 

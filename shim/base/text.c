@@ -125,8 +125,7 @@ bool text_parse_size(const char *string, size_t length, uint64_t *number)
     if (length == 0)
         return false;
     for (size_t i = 0; i < length; i++) {
-        if (string[i] < '0' || string[i] > '9' ||
-            __builtin_mul_overflow(*number, 10, number) ||
+        if (string[i] < '0' || string[i] > '9' || __builtin_mul_overflow(*number, 10, number) ||
             __builtin_add_overflow(*number, (uint64_t)(string[i] - '0'), number))
             return false;
     }

@@ -27,7 +27,8 @@ void text_add_spaces(struct text *text, size_t count);
 /* The conversions %s %c %d %u %ld %lu %zu %x %lx %p %% only, no widths. */
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Reads a whole unsigned number with an optional K, M, G suffix; false if anything else is there. */
+/* Reads a whole unsigned number with an optional K, M, G suffix; false if anything else is there.
+ */
 bool text_parse_size(const char *string, size_t length, uint64_t *number);
 
 /* libc-free twins of strlen, strcmp, strstr and memcmp: the program may have replaced these, and

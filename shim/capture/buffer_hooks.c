@@ -139,8 +139,7 @@ EXPORT ssize_t recvmsg(int descriptor, struct msghdr *message, int flags)
     real_need();
     ssize_t done = real.recvmsg(descriptor, message, flags);
     if (guard_active && message != NULL)
-        after_vector(message->msg_iov, message->msg_iovlen, done, false, "recvmsg",
-                     CALLER_HERE());
+        after_vector(message->msg_iov, message->msg_iovlen, done, false, "recvmsg", CALLER_HERE());
     return done;
 }
 

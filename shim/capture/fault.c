@@ -90,7 +90,8 @@ static void (*restorer_of(int number))(void)
     return action.restorer;
 }
 
-/* Deaths by signal are the kernel's to make: the status, and the registers in the core, are true. */
+/* Deaths by signal are the kernel's to make: the status, and the registers in the core, are true.
+ */
 static void die_by_default(int number, siginfo_t *info)
 {
     struct sigaction none = {.sa_handler = SIG_DFL};

@@ -153,18 +153,16 @@ EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    void *place = usual_alignment(alignment)
-                      ? guarded(size, alignment, ORIGIN_ALIGNED, CALLER_HERE())
-                      : NULL;
+    void *place =
+        usual_alignment(alignment) ? guarded(size, alignment, ORIGIN_ALIGNED, CALLER_HERE()) : NULL;
     real_need();
     return place != NULL ? place : real.aligned_alloc(alignment, size);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size)
 {
-    void *place = usual_alignment(alignment)
-                      ? guarded(size, alignment, ORIGIN_ALIGNED, CALLER_HERE())
-                      : NULL;
+    void *place =
+        usual_alignment(alignment) ? guarded(size, alignment, ORIGIN_ALIGNED, CALLER_HERE()) : NULL;
     real_need();
     return place != NULL ? place : real.memalign(alignment, size);
 }

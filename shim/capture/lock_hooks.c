@@ -1,5 +1,6 @@
 /* Lock hooks: a lock in dead memory is told before it is entered: poison in a lock word would make
- * the real function hang. Reads nothing of a lock but its first word, and nothing after the call. */
+ * the real function hang. Reads nothing of a lock but its first word, and nothing after the call.
+ */
 #include "capture/real.h"
 
 #include "event/event.h"

@@ -1,7 +1,8 @@
 /* Operand: see operand.h. */
 #include "capture/operand.h"
 
-/* One-byte opcodes that have a ModRM byte, a bit each (Intel SDM volume 2, appendix A, table A-2). */
+/* One-byte opcodes that have a ModRM byte, a bit each (Intel SDM volume 2, appendix A, table A-2).
+ */
 static bool has_modrm(unsigned opcode)
 {
     if (opcode < 0x40)
@@ -38,9 +39,9 @@ static bool lacks_modrm_0f(unsigned opcode)
 {
     return (opcode >= 0x80 && opcode < 0x90) || (opcode >= 0xc8 && opcode < 0xd0) ||
            (opcode >= 0x30 && opcode < 0x38) || opcode == 0x05 || opcode == 0x06 ||
-           opcode == 0x07 || opcode == 0x08 || opcode == 0x09 || opcode == 0x0b ||
-           opcode == 0x77 || opcode == 0xa0 || opcode == 0xa1 || opcode == 0xa2 ||
-           opcode == 0xa8 || opcode == 0xa9 || opcode == 0xaa;
+           opcode == 0x07 || opcode == 0x08 || opcode == 0x09 || opcode == 0x0b || opcode == 0x77 ||
+           opcode == 0xa0 || opcode == 0xa1 || opcode == 0xa2 || opcode == 0xa8 || opcode == 0xa9 ||
+           opcode == 0xaa;
 }
 
 static bool is_string_operation(unsigned opcode)
@@ -55,10 +56,10 @@ bool operand_decode(const uint8_t *code, size_t size, struct operand *operand)
     unsigned rex = 0, opcode, extend_base = 0, extend_index = 0;
     bool simd = false;
     *operand = (struct operand){.base = OPERAND_NONE, .index = OPERAND_NONE};
-    while (at < size && (code[at] == 0x66 || code[at] == 0x67 || code[at] == 0xf0 ||
-                         code[at] == 0xf2 || code[at] == 0xf3 || code[at] == 0x2e ||
-                         code[at] == 0x36 || code[at] == 0x3e || code[at] == 0x26 ||
-                         code[at] == 0x64 || code[at] == 0x65))
+    while (at < size &&
+           (code[at] == 0x66 || code[at] == 0x67 || code[at] == 0xf0 || code[at] == 0xf2 ||
+            code[at] == 0xf3 || code[at] == 0x2e || code[at] == 0x36 || code[at] == 0x3e ||
+            code[at] == 0x26 || code[at] == 0x64 || code[at] == 0x65))
         at++;
     if (at < size && (code[at] & 0xf0) == 0x40)
         rex = code[at++];

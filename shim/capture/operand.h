@@ -10,11 +10,11 @@
 #define OPERAND_NONE (-1)
 
 struct operand {
-    int base, index; /* hardware register numbers 0 (rax) to 15 (r15), or OPERAND_NONE */
-    bool is_register;  /* the operand is the base register itself, as in `call *%rax` */
-    bool is_call;      /* control goes through the operand */
-    bool is_string;    /* rsi and rdi are the operands */
-    bool is_return;    /* the word on top of the stack is where control goes */
+    int base, index;  /* hardware register numbers 0 (rax) to 15 (r15), or OPERAND_NONE */
+    bool is_register; /* the operand is the base register itself, as in `call *%rax` */
+    bool is_call;     /* control goes through the operand */
+    bool is_string;   /* rsi and rdi are the operands */
+    bool is_return;   /* the word on top of the stack is where control goes */
 };
 
 /* Decodes the bytes at an instruction's start (Intel SDM volume 2, chapter 2); false for what it

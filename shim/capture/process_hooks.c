@@ -1,8 +1,8 @@
 /* Process hooks: the signs of shutdown, and the end of the process. */
 #include "capture/process.h"
 
-#include "capture/real.h"
 #include "base/system.h"
+#include "capture/real.h"
 #include "event/event.h"
 
 static pid_t process; /* a child of vfork shares our memory, but is not us */

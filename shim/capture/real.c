@@ -27,8 +27,8 @@ void real_resolve(void)
         return;
     resolving = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        void *symbol = rows[i].version == NULL ? NULL
-                                               : dlvsym(RTLD_NEXT, rows[i].name, rows[i].version);
+        void *symbol =
+            rows[i].version == NULL ? NULL : dlvsym(RTLD_NEXT, rows[i].name, rows[i].version);
         if (symbol == NULL)
             symbol = dlsym(RTLD_NEXT, rows[i].name);
         __builtin_memcpy(rows[i].pointer, &symbol, sizeof symbol);

@@ -38,8 +38,8 @@ static bool is_heap_blind(void)
 
 static bool is_standard_library(const char *file)
 {
-    static const char *const known[] = {"/libstdc++",   "/libc++",     "/libjemalloc",
-                                        "/libtcmalloc", "/libmimalloc"};
+    static const char *const known[] = {"/libstdc++", "/libc++", "/libjemalloc", "/libtcmalloc",
+                                        "/libmimalloc"};
     for (size_t i = 0; file != NULL && i < sizeof known / sizeof *known; i++)
         if (text_find(file, known[i]) != NULL)
             return true;
@@ -49,9 +49,14 @@ static bool is_standard_library(const char *file)
 /* Frames of these do not tell allocation sites apart. */
 static void note_allocators(void)
 {
-    static const char *const names[] = {"malloc",   "calloc", "realloc", "_Znwm",
-                                        "_Znam",    "_ZnwmRKSt9nothrow_t",
-                                        "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t",
+    static const char *const names[] = {"malloc",
+                                        "calloc",
+                                        "realloc",
+                                        "_Znwm",
+                                        "_Znam",
+                                        "_ZnwmRKSt9nothrow_t",
+                                        "_ZnamRKSt9nothrow_t",
+                                        "_ZnwmSt11align_val_t",
                                         "_ZnamSt11align_val_t"};
     void *const places[] = {RTLD_DEFAULT, RTLD_NEXT};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

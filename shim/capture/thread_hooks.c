@@ -300,9 +300,9 @@ EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
         return real.timer_create(clock, event, timer);
     uint32_t number = atomic_fetch_add(&next_timer, 1) % TIMERS;
     struct thread *creator = thread_current();
-    timers[number] = (struct timer){event->sigev_notify_function, event->sigev_value,
-                                    stack_keep(CALLER_HERE()),
-                                    creator == NULL ? 0 : creator->reference};
+    timers[number] =
+        (struct timer){event->sigev_notify_function, event->sigev_value, stack_keep(CALLER_HERE()),
+                       creator == NULL ? 0 : creator->reference};
     guard_leave();
     struct sigevent ours = *event;
     ours.sigev_notify_function = notified;

@@ -49,16 +49,19 @@ void detect_dead_object(struct finding *finding, const struct touch *touch,
     struct text text = sentence_of(finding), evidence = evidence_of(finding);
     write_access(&text, finding, touch, false);
     if (touch->access == ACCESS_SYSTEM)
-        text_format(&evidence, "%s() was given address 0x%lx, which was taken away when the object "
-                               "was destroyed and not handed out since",
+        text_format(&evidence,
+                    "%s() was given address 0x%lx, which was taken away when the object "
+                    "was destroyed and not handed out since",
                     touch->function, touch->address);
     else if (touch->access == ACCESS_LOCK)
-        text_format(&evidence, "the lock lies in memory that was taken away when the object was "
-                               "destroyed; the real %s() was not entered",
+        text_format(&evidence,
+                    "the lock lies in memory that was taken away when the object was "
+                    "destroyed; the real %s() was not entered",
                     touch->function);
     else
-        text_format(&evidence, "access to address 0x%lx trapped: the memory was taken away when "
-                               "the object was destroyed and not handed out since",
+        text_format(&evidence,
+                    "access to address 0x%lx trapped: the memory was taken away when "
+                    "the object was destroyed and not handed out since",
                     touch->address);
 }
 
@@ -73,15 +76,17 @@ void detect_freed_block(struct finding *finding, const struct touch *touch,
     bool by_pointer = touch->access == ACCESS_READ || touch->access == ACCESS_WRITE;
     write_access(&text, finding, touch, by_pointer);
     if (touch->access == ACCESS_LOCK)
-        text_format(&evidence, "the lock holds the poison of a freed block that was not handed out "
-                               "since; the real %s() was not entered",
+        text_format(&evidence,
+                    "the lock holds the poison of a freed block that was not handed out "
+                    "since; the real %s() was not entered",
                     touch->function);
     else if (touch->access == ACCESS_SYSTEM)
         text_add(&evidence, "the buffer holds the poison of a freed block that was not handed out "
                             "since");
     else
-        text_format(&evidence, "the pointer is the poison that was written to offset %lu when the "
-                               "block was freed; the block was not handed out since",
+        text_format(&evidence,
+                    "the pointer is the poison that was written to offset %lu when the "
+                    "block was freed; the block was not handed out since",
                     offset);
     finding->cannot_reason = "the program cannot go on: the pointer itself is poison, what it was "
                              "before is gone";

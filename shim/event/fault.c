@@ -55,9 +55,9 @@ static const char *describe(const struct fault *fault)
     case SIGBUS:
         return "a bus error (SIGBUS)";
     default:
-        return !fault->has_address        ? "dereferencing a wild pointer (SIGSEGV)"
-               : fault->address < 65536   ? "dereferencing a null pointer (SIGSEGV)"
-                                          : "accessing memory that is not mapped (SIGSEGV)";
+        return !fault->has_address      ? "dereferencing a wild pointer (SIGSEGV)"
+               : fault->address < 65536 ? "dereferencing a null pointer (SIGSEGV)"
+                                        : "accessing memory that is not mapped (SIGSEGV)";
     }
 }
 

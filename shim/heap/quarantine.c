@@ -68,8 +68,7 @@ static void poison_block(struct block *block, uint32_t id, size_t most)
 {
     size_t bytes = block->size < most ? block->size : most;
     block->generation++;
-    block->words =
-        poison_fill((void *)block->address, bytes, POISON_FREED, id, block->generation);
+    block->words = poison_fill((void *)block->address, bytes, POISON_FREED, id, block->generation);
 }
 
 /* The first word that is no longer poison, or words. */
@@ -131,9 +130,9 @@ static bool put_in_shutdown(void *address, size_t usable, uint32_t site, uint32_
     struct block *block = &records[SHUTDOWN_FIRST + shutdown_head];
     fill(block, address, usable, site, stack, end);
     poison_block(block, SHUTDOWN_FIRST + shutdown_head,
-                 poison_bytes == 0                  ? 0
-                 : poison_bytes > SHUTDOWN_POISON   ? poison_bytes
-                                                    : SHUTDOWN_POISON);
+                 poison_bytes == 0                ? 0
+                 : poison_bytes > SHUTDOWN_POISON ? poison_bytes
+                                                  : SHUTDOWN_POISON);
     shutdown_head = (shutdown_head + 1) % room;
     shutdown_count++;
     shutdown_held += block->size;

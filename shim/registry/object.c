@@ -11,10 +11,14 @@ static uint32_t next_number = 1;
 const char *origin_name(enum origin origin)
 {
     static const char *const names[] = {
-        [ORIGIN_MALLOC] = "malloc",         [ORIGIN_CALLOC] = "calloc",
-        [ORIGIN_REALLOC] = "realloc",       [ORIGIN_ALIGNED] = "aligned allocation",
-        [ORIGIN_NEW] = "operator new",      [ORIGIN_NEW_ARRAY] = "operator new[]",
-        [ORIGIN_FREE] = "free",             [ORIGIN_DELETE] = "operator delete",
+        [ORIGIN_MALLOC] = "malloc",
+        [ORIGIN_CALLOC] = "calloc",
+        [ORIGIN_REALLOC] = "realloc",
+        [ORIGIN_ALIGNED] = "aligned allocation",
+        [ORIGIN_NEW] = "operator new",
+        [ORIGIN_NEW_ARRAY] = "operator new[]",
+        [ORIGIN_FREE] = "free",
+        [ORIGIN_DELETE] = "operator delete",
         [ORIGIN_DELETE_ARRAY] = "operator delete[]",
     };
     return names[origin];

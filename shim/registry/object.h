@@ -34,9 +34,9 @@ struct object {
     _Atomic uint32_t state;
     uint32_t number;
     uintptr_t address;
-    size_t size;         /* as the program asked */
-    uintptr_t place;     /* first byte of its pages */
-    size_t place_size;   /* bytes, whole pages */
+    size_t size;       /* as the program asked */
+    uintptr_t place;   /* first byte of its pages */
+    size_t place_size; /* bytes, whole pages */
     uint32_t site;
     enum origin birth, end;
     thread_reference birth_thread, end_thread;

@@ -118,8 +118,7 @@ void stack_capture_context(struct stack *stack, const ucontext_t *context)
     } else {
         stack->first_is_exact = false;
     }
-    if (!unwinder.loaded ||
-        unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0)
+    if (!unwinder.loaded || unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0)
         return;
     while (stack->count < STACK_FRAMES && unwinder.step(&cursor) > 0) {
         unw_word_t address = 0;

@@ -109,9 +109,9 @@ static struct thread *new_record(enum thread_origin origin)
 /* A finished thread that was joined, or needs no join, is history. */
 static void retire(struct thread *thread)
 {
-    if (thread->state == THREAD_FINISHED && (thread->joined || thread->detached ||
-                                             thread->origin == THREAD_APPEARED ||
-                                             thread->origin == THREAD_TIMER)) {
+    if (thread->state == THREAD_FINISHED &&
+        (thread->joined || thread->detached || thread->origin == THREAD_APPEARED ||
+         thread->origin == THREAD_TIMER)) {
         forget_handle(thread);
         queue_finished(thread);
     }

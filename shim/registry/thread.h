@@ -50,7 +50,7 @@ struct thread {
     uint64_t detached_ticks, joined_ticks, cancel_ticks; /* 0: never */
     thread_reference joiner, canceller;
     size_t stack_size, guard_size; /* 0: the default */
-    uint32_t inherited_blocked; /* see guard.blocked */
+    uint32_t inherited_blocked;    /* see guard.blocked */
     bool has_handle, detached, joined, joining;
     char name[THREAD_NAME_SIZE];
     uint32_t next; /* slot + 1 of the next in the handle's chain or the queue of the finished */
@@ -100,7 +100,7 @@ void thread_ending(enum thread_ending ending);
 
 /* The unjoined thread with that handle, or NULL. */
 struct thread *thread_of_handle(pthread_t handle);
-void thread_joining(struct thread *thread);            /* before a join that will wait */
+void thread_joining(struct thread *thread);             /* before a join that will wait */
 void thread_join_ended(struct thread *thread, bool ok); /* after it */
 void thread_detached(struct thread *thread);
 void thread_cancelled(struct thread *thread);

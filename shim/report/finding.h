@@ -48,8 +48,8 @@ struct moment {
 struct finding {
     enum kind kind;
     enum grade grade;
-    char sentence[400]; /* no line feed */
-    char evidence[400]; /* how it is known, "" if the sentence says it */
+    char sentence[400];                     /* no line feed */
+    char evidence[400];                     /* how it is known, "" if the sentence says it */
     struct moment touch, end, birth, start; /* start: of the touching thread */
     bool has_object, guarded;
     uintptr_t address; /* of the object */
@@ -58,10 +58,10 @@ struct finding {
     uint64_t offset; /* of the touch */
     bool has_offset;
     enum origin origin, end_origin;
-    uint64_t first_word;      /* at the destruction, 0 unknown */
-    uintptr_t birth_site;     /* innermost program frame of the birth, for deduplication */
-    bool with_picture;        /* add what all threads do and what was destroyed lately */
-    bool can_continue;        /* the memory can be given back */
+    uint64_t first_word;       /* at the destruction, 0 unknown */
+    uintptr_t birth_site;      /* innermost program frame of the birth, for deduplication */
+    bool with_picture;         /* add what all threads do and what was destroyed lately */
+    bool can_continue;         /* the memory can be given back */
     const char *cannot_reason; /* why not, where halt_on_error=0 was asked for */
 };
 

@@ -11,8 +11,8 @@
 #define BUILD_ID_SIZE 41 /* SHA-1 in hexadecimal, with NUL */
 
 struct module {
-    uintptr_t start, end; /* over all its mappings */
-    uintptr_t bias;       /* address - bias is what the ELF file counts */
+    uintptr_t start, end;         /* over all its mappings */
+    uintptr_t bias;               /* address - bias is what the ELF file counts */
     char build_id[BUILD_ID_SIZE]; /* "" where unknown */
     const char *path;
 };

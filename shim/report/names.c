@@ -244,8 +244,8 @@ size_t names_of(uintptr_t address, bool exact, struct named_frame *frames, size_
         frame->inlined = *at != '\0';
     }
     if (count == 0)
-        frames[count++] = (struct named_frame){
-            .address = address, .function = "", .file = "", .module = module};
+        frames[count++] =
+            (struct named_frame){.address = address, .function = "", .file = "", .module = module};
     return count;
 }
 

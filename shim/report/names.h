@@ -14,10 +14,10 @@
 
 struct named_frame {
     uintptr_t address;
-    const char *function; /* "" unknown */
-    const char *file;     /* "" unknown */
-    uint32_t line;        /* 0 unknown */
-    bool inlined;         /* more frames of the same address follow */
+    const char *function;        /* "" unknown */
+    const char *file;            /* "" unknown */
+    uint32_t line;               /* 0 unknown */
+    bool inlined;                /* more frames of the same address follow */
     const struct module *module; /* NULL: code of no file */
 };
 

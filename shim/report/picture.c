@@ -27,8 +27,8 @@ static void write_what_it_does(struct text *text, const struct thread *thread)
     }
     size_t shown = 0;
     for (uint32_t i = 0; i < stack.count && shown < FRAMES_SHOWN; i++) {
-        size_t count = names_of(stack.frames[i], i == 0 && stack.first_is_exact, frames,
-                                NAMED_INLINED);
+        size_t count =
+            names_of(stack.frames[i], i == 0 && stack.first_is_exact, frames, NAMED_INLINED);
         for (size_t j = 0; j < count && shown < FRAMES_SHOWN; j++) {
             if (frame_is_standard(&frames[j]))
                 continue;
@@ -55,10 +55,10 @@ static void write_threads(struct text *text, const struct finding *finding)
         text_add(text, "      ");
         write_actor(text, &actor);
         text_format(text, " (tid %d)%s", thread->tid,
-                    thread->detached                    ? ", detached"
-                    : thread->joining                   ? ", being joined"
-                    : thread->origin == THREAD_CREATED  ? ", joinable, not joined"
-                                                        : "");
+                    thread->detached                   ? ", detached"
+                    : thread->joining                  ? ", being joined"
+                    : thread->origin == THREAD_CREATED ? ", joinable, not joined"
+                                                       : "");
         if (thread->entry != NULL) {
             struct named_frame frames[NAMED_INLINED];
             names_of((uintptr_t)thread->entry, true, frames, NAMED_INLINED);
@@ -99,8 +99,8 @@ static void write_destroyed(struct text *text, const struct finding *finding)
             static struct named_stack named;
             named.count = 0;
             for (uint32_t i = 0; i < stack.count && i < 8; i++)
-                named.count += names_of(stack.frames[i], false, named.frames + named.count,
-                                        NAMED_INLINED);
+                named.count +=
+                    names_of(stack.frames[i], false, named.frames + named.count, NAMED_INLINED);
             text_add(text, " in ");
             write_place(text, user_frame(&named));
         }

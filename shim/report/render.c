@@ -54,9 +54,9 @@ static void name_stack(struct named_stack *named, const struct stack *stack)
         size_t room = sizeof named->frames / sizeof *named->frames - named->count;
         if (room == 0)
             return;
-        named->count += names_of(stack->frames[i], i == 0 && stack->first_is_exact,
-                                 named->frames + named->count,
-                                 room < NAMED_INLINED ? room : NAMED_INLINED);
+        named->count +=
+            names_of(stack->frames[i], i == 0 && stack->first_is_exact,
+                     named->frames + named->count, room < NAMED_INLINED ? room : NAMED_INLINED);
     }
 }
 
@@ -115,9 +115,9 @@ bool frame_is_standard(const struct named_frame *frame)
 
 static bool frame_is_library(const struct named_frame *frame)
 {
-    static const char *const libraries[] = {"/libc.so",      "/libstdc++.so", "/libpthread.so",
-                                            "/libgcc_s.so",  "/libm.so",      "/ld-linux",
-                                            "/libc++.so",    "/libc++abi.so"};
+    static const char *const libraries[] = {"/libc.so",     "/libstdc++.so", "/libpthread.so",
+                                            "/libgcc_s.so", "/libm.so",      "/ld-linux",
+                                            "/libc++.so",   "/libc++abi.so"};
     if (frame->module == NULL)
         return true;
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
@@ -130,6 +130,7 @@ const struct named_frame *user_frame(const struct named_stack *stack)
 {
     for (size_t i = 0; i < stack->count; i++)
         if (!frame_is_library(&stack->frames[i]) && !frame_is_standard(&stack->frames[i]) &&
+            !text_equal(stack->frames[i].function, "_start") &&
             !starts_with(stack->frames[i].function, "operator new") &&
             !starts_with(stack->frames[i].function, "operator delete"))
             return &stack->frames[i];

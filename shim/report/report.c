@@ -17,8 +17,8 @@
 
 static const struct options *options;
 static struct lock report_lock;
-static _Atomic uint32_t under_way;   /* reports begun and not yet out */
-static _Atomic pid_t writer;         /* thread that holds the lock */
+static _Atomic uint32_t under_way; /* reports begun and not yet out */
+static _Atomic pid_t writer;       /* thread that holds the lock */
 static _Atomic uint32_t counts[CONFIRMED + 1];
 static _Atomic bool summarised, stopping;
 static const char *off[OFF];

@@ -1,0 +1,76 @@
+/* outlive-resolver: turns addresses into names for the shim, which starts it in a process of its
+ * own when it writes a report. The protocol is docs/resolver.md. */
+#include "module.h"
+#include "type.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void answer_address(struct module *module, const char *digits)
+{
+    struct frame frames[MODULE_FRAMES];
+    size_t count = module_frames(module, strtoull(digits, NULL, 16), frames);
+    for (size_t i = 0; i < count; i++) {
+        printf("%s\t%s\t%d\n", frames[i].function, frames[i].file, frames[i].line);
+        frame_free(&frames[i]);
+    }
+}
+
+static void answer_data(struct module *module, const char *digits)
+{
+    char *name = module_data_name(module, strtoull(digits, NULL, 16));
+    if (name != NULL)
+        printf("%s\n", name);
+    free(name);
+}
+
+static void answer_type(struct module *module, const char *rest)
+{
+    char *end;
+    unsigned long size = strtoul(rest, &end, 10);
+    char *name = type_of_allocation(module, strtoull(end, NULL, 16), size);
+    if (name != NULL)
+        printf("%s\n", name);
+    free(name);
+}
+
+static struct module *select_module(char *rest)
+{
+    char *path = strchr(rest, ' ');
+    if (path == NULL)
+        return NULL;
+    *path++ = '\0';
+    return module_open(path, rest);
+}
+
+int main(int count, char **arguments)
+{
+    static char line[4700];
+    struct module *module = NULL;
+    (void)arguments;
+    if (count > 1) {
+        fputs("outlive-resolver: reads requests from standard input, see docs/resolver.md\n",
+              stderr);
+        return 2;
+    }
+    unsetenv("DEBUGINFOD_URLS"); /* a report must not wait for the network */
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "M ", 2) == 0) {
+            module = select_module(line + 2);
+            continue;
+        }
+        if (module != NULL && strncmp(line, "A ", 2) == 0)
+            answer_address(module, line + 2);
+        else if (module != NULL && strncmp(line, "V ", 2) == 0)
+            answer_data(module, line + 2);
+        else if (module != NULL && strncmp(line, "T ", 2) == 0)
+            answer_type(module, line + 2);
+        putchar('\n');
+        if (fflush(stdout) != 0)
+            return 1;
+    }
+    return 0;
+}

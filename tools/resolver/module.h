@@ -1,0 +1,38 @@
+/* Module: one ELF file with its symbols and debug information, by way of elfutils. Used by the
+ * resolver's main loop and type.c. Not thread-safe. */
+#ifndef OUTLIVE_RESOLVER_MODULE_H
+#define OUTLIVE_RESOLVER_MODULE_H
+
+#include <elfutils/libdwfl.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MODULE_FRAMES 16
+
+struct module;
+
+/* Strings are the caller's, see frame_free(); never NULL. */
+struct frame {
+    char *function; /* demangled, "" unknown */
+    char *file;     /* "" unknown */
+    int line;       /* 0 unknown */
+};
+
+/* Opens the file, or finds it among those open; stays open until exit. build_id: lower-case
+ * hexadecimal, or "-" for any. NULL if it cannot be read or is another build. */
+struct module *module_open(const char *path, const char *build_id);
+
+/* The frames at an address as the file counts, innermost inlined one first; 0 if unknown. */
+size_t module_frames(struct module *module, uint64_t address, struct frame *frames);
+void frame_free(struct frame *frame);
+
+/* The data symbol that covers the address, demangled, or NULL. The caller frees it. */
+char *module_data_name(struct module *module, uint64_t address);
+
+/* For type.c: the compilation unit and scopes at an address. */
+Dwarf_Die *module_unit(struct module *module, uint64_t address, Dwarf_Addr *inside);
+
+/* The demangled name, or a copy of the name as it is. The caller frees it. */
+char *demangled(const char *name);
+
+#endif
