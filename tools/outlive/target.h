@@ -1,0 +1,9 @@
+/* Target: finds the program that `outlive run` is to start and says why it cannot be watched. */
+#ifndef OUTLIVE_TOOLS_TARGET_H
+#define OUTLIVE_TOOLS_TARGET_H
+
+/* 0 if the program can be run under the shim. Otherwise prints one line and returns the exit
+ * status: 127 missing, 126 not executable (as shells do), COMMAND_MISUSE refused. */
+int target_check(const char *program);
+
+#endif
