@@ -1,5 +1,6 @@
-/* Start: brings the shim up before any code of the program runs, and down after the last. The
- * loader initialises us first (DF_1_INITFIRST, see ld(1) -z initfirst). */
+/* Start: brings the shim up before any code of the program runs, and down after the last. Hooks
+ * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
+ * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/new_hooks.h"
 #include "capture/process.h"
 #include "capture/real.h"
