@@ -11,7 +11,7 @@
 
 static void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
 {
-    if (!guard_enter())
+    if (!event_heap_watched || !guard_enter())
         return NULL;
     void *place = event_allocate(size, alignment, origin, caller);
     guard_leave();
@@ -22,7 +22,7 @@ static void release(void *address, struct caller caller)
 {
     if (address == NULL)
         return;
-    if (guard_enter()) {
+    if (event_heap_watched && guard_enter()) {
         bool taken = event_free(address, ORIGIN_FREE, caller);
         guard_leave();
         if (taken)
@@ -110,7 +110,7 @@ static void *resize(void *address, size_t size, struct caller caller)
     }
     if (real_is_early(address))
         return move(address, size, size, caller);
-    if (guard_active && size != 0 && guard.depth == 0) {
+    if (event_heap_watched && guard_active && size != 0 && guard.depth == 0) {
         size_t held = real.malloc_usable_size(address);
         if (size > held && held <= COPIED_MOST)
             return move(address, held, size, caller);

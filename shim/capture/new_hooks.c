@@ -13,7 +13,7 @@ static bool standard = true;
 
 void new_hooks_start(bool is_standard)
 {
-    standard = is_standard;
+    standard = is_standard && event_heap_watched;
 }
 
 static void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
@@ -25,7 +25,7 @@ static void *guarded(size_t size, size_t alignment, enum origin origin, struct c
     return place;
 }
 
-/* True: done. */
+/* True: done; false: the real operator delete is to be called. */
 static bool released(void *address, enum origin end, struct caller caller)
 {
     if (address == NULL)
@@ -37,13 +37,11 @@ static bool released(void *address, enum origin end, struct caller caller)
     if (standard && guard_enter()) {
         bool taken = event_free(address, end, caller);
         guard_leave();
-        if (taken)
-            return true;
+        if (!taken)
+            real_release(address);
+        return true;
     }
-    if (!standard)
-        return false;
-    real_release(address);
-    return true;
+    return false;
 }
 
 /* The standard forms call malloc; where that fails, the real ones know the new-handler and
@@ -89,8 +87,12 @@ ALIGNED_NOTHROW_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, ORIGIN_NEW_ARRAY)
 #define DELETE(name, end, parameters, arguments)                                                   \
     EXPORT void name parameters                                                                    \
     {                                                                                              \
-        if (!released(address, end, CALLER_HERE()))                                                \
+        if (released(address, end, CALLER_HERE()))                                                 \
+            return;                                                                                \
+        if (real.name != NULL)                                                                     \
             real.name arguments;                                                                   \
+        else /* no C++ library: operator new was malloc */                                         \
+            real_release(address);                                                                 \
     }
 
 DELETE(_ZdlPv, ORIGIN_DELETE, (void *address), (address))

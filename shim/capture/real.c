@@ -1,6 +1,8 @@
 /* Real: see real.h. */
 #include "capture/real.h"
 
+#include "capture/symbol.h"
+
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -13,26 +15,27 @@ static __thread bool resolving __attribute__((tls_model("initial-exec")));
 
 void real_resolve(void)
 {
-    const struct {
-        const char *name, *version;
-        void *pointer;
-    } rows[] = {
-#define HOOK(name) {#name, NULL, &real.name},
-#define HOOK_AT(name, version) {#name, version, &real.name},
+    static struct symbol_request requests[] = {
+#define HOOK(name) {#name, NULL, NULL},
+#define HOOK_AT(name, version) {#name, version, NULL},
 #include "capture/hooks.def"
 #undef HOOK
 #undef HOOK_AT
     };
+    static void *const pointers[] = {
+#define HOOK(name) &real.name,
+#define HOOK_AT(name, version) HOOK(name)
+#include "capture/hooks.def"
+#undef HOOK
+#undef HOOK_AT
+    };
+    const unsigned count = sizeof requests / sizeof *requests;
     if (resolving)
         return;
     resolving = true;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        void *symbol =
-            rows[i].version == NULL ? NULL : dlvsym(RTLD_NEXT, rows[i].name, rows[i].version);
-        if (symbol == NULL)
-            symbol = dlsym(RTLD_NEXT, rows[i].name);
-        __builtin_memcpy(rows[i].pointer, &symbol, sizeof symbol);
-    }
+    symbol_find_next(requests, count);
+    for (unsigned i = 0; i < count; i++)
+        __builtin_memcpy(pointers[i], &requests[i].address, sizeof requests[i].address);
     resolving = false;
 }
 

@@ -65,8 +65,8 @@ struct real {
 
 extern struct real real __attribute__((visibility("hidden")));
 
-/* Fills the table; idempotent. A hook that may run before the shim's start calls it. Reentrant by
- * way of real_early_allocate(): dlsym may allocate. */
+/* Fills the table; idempotent. A hook that may run before the shim's start calls it. It
+ * allocates nothing: that hook may run inside the program's allocator. */
 void real_resolve(void);
 static inline void real_need(void)
 {

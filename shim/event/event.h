@@ -17,6 +17,9 @@ struct allocator {
 /* heap: whether the hooks see the program's allocations at all. */
 bool event_start(const struct options *options, const struct allocator *allocator, bool heap);
 
+/* False: the program's allocations do not all pass the hooks; they must leave the heap alone. */
+extern bool event_heap_watched;
+
 /* A place of its own for this allocation, or NULL: use the program's allocator. */
 void *event_allocate(size_t size, size_t alignment, enum origin origin, struct caller caller);
 /* True: the shim took the block, the real free must not be called. */

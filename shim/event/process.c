@@ -10,7 +10,7 @@
 #include "registry/site.h"
 
 static const struct options *options;
-static bool heap_seen;
+bool event_heap_watched;
 static bool forked_child;
 
 void report_or_stop(struct finding *finding)
@@ -26,7 +26,7 @@ static void write_coverage(struct text *text)
     quarantine_totals(&poisoned, &early);
     for (uint32_t number = 1; site_of_number(number) != NULL; number++)
         guarded += atomic_load(&site_of_number(number)->guarded);
-    if (heap_seen)
+    if (event_heap_watched)
         text_format(text, "heap %lu objects seen, %lu guarded, %lu poisoned, %lu passed; ",
                     allocations, guarded, poisoned, allocations - guarded);
     else
@@ -41,7 +41,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
 {
     const struct quarantine_calls calls = {allocator->release, tell_late_write};
     options = given;
-    heap_seen = heap;
+    event_heap_watched = heap;
     clock_start();
     report_start(options);
     if (!thread_start()) {
@@ -84,16 +84,16 @@ void event_thread_end(void)
 
 void event_shutdown(const char *sign)
 {
-    if (phase_begin_shutdown(sign) && heap_seen)
+    if (phase_begin_shutdown(sign) && event_heap_watched)
         quarantine_begin_shutdown();
 }
 
 void event_exit(bool last)
 {
-    if (heap_seen)
+    if (event_heap_watched)
         quarantine_check();
     report_wait();
-    if (arena_loss() != NULL && heap_seen)
+    if (arena_loss() != NULL && event_heap_watched)
         report_add_off(arena_loss());
     bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
     if (last && (always || report_has_news()))
@@ -103,7 +103,7 @@ void event_exit(bool last)
 void event_prepare_fork(void)
 {
     thread_prepare_fork();
-    if (heap_seen) {
+    if (event_heap_watched) {
         object_prepare_fork();
         quarantine_prepare_fork();
     }
@@ -111,7 +111,7 @@ void event_prepare_fork(void)
 
 void event_forked(bool child)
 {
-    if (heap_seen) {
+    if (event_heap_watched) {
         quarantine_forked(child);
         object_forked(child);
     }

@@ -51,7 +51,7 @@ struct object *object_new(void)
 
 struct object *object_of_number(uint32_t number)
 {
-    return number == 0 || number >= OBJECTS ? NULL : &objects[number];
+    return objects == NULL || number == 0 || number >= OBJECTS ? NULL : &objects[number];
 }
 
 void object_prepare_fork(void)

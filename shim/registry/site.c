@@ -20,7 +20,7 @@ bool site_start(uint64_t first, uint64_t refill_milliseconds)
 
 struct site *site_of_number(uint32_t number)
 {
-    return number == 0 || number >= SITES ? NULL : &sites[number];
+    return sites == NULL || number == 0 || number >= SITES ? NULL : &sites[number];
 }
 
 bool site_frames(uint32_t number, struct stack *stack)

@@ -1,0 +1,152 @@
+/* Symbol: see symbol.h. Formats: System V gABI chapter 5, and the GNU hash table and symbol
+ * versions as glibc's elf/dl-lookup.c reads them. */
+#include "capture/symbol.h"
+
+#include "base/text.h"
+
+#include <elf.h>
+#include <link.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct search {
+    struct symbol_request *requests;
+    unsigned count;
+    bool past_us;
+};
+
+struct tables {
+    uintptr_t base;
+    const Elf64_Sym *symbols;
+    const char *strings;
+    const uint32_t *hash;
+    const uint16_t *versions;
+    const Elf64_Verdef *definitions;
+    size_t definition_count;
+};
+
+static uint32_t gnu_hash(const char *name)
+{
+    uint32_t hash = 5381;
+    for (; *name != '\0'; name++)
+        hash = hash * 33 + (unsigned char)*name;
+    return hash;
+}
+
+/* The loader relocates these entries in place, except in objects whose section is read-only. */
+static const void *pointer_of(uintptr_t base, const Elf64_Dyn *entry)
+{
+    return (const void *)(entry->d_un.d_ptr < base ? base + entry->d_un.d_ptr
+                                                   : entry->d_un.d_ptr);
+}
+
+static void read_tables(struct tables *tables, uintptr_t base, const Elf64_Dyn *entry)
+{
+    *tables = (struct tables){.base = base};
+    for (; entry->d_tag != DT_NULL; entry++)
+        switch (entry->d_tag) {
+        case DT_SYMTAB:
+            tables->symbols = pointer_of(base, entry);
+            break;
+        case DT_STRTAB:
+            tables->strings = pointer_of(base, entry);
+            break;
+        case DT_GNU_HASH:
+            tables->hash = pointer_of(base, entry);
+            break;
+        case DT_VERSYM:
+            tables->versions = pointer_of(base, entry);
+            break;
+        case DT_VERDEF:
+            tables->definitions = pointer_of(base, entry);
+            break;
+        case DT_VERDEFNUM:
+            tables->definition_count = entry->d_un.d_val;
+            break;
+        default:
+            break;
+        }
+}
+
+static const char *version_name(const struct tables *tables, unsigned index)
+{
+    const Elf64_Verdef *definition = tables->definitions;
+    for (size_t i = 0; definition != NULL && i < tables->definition_count; i++) {
+        if (definition->vd_ndx == index) {
+            const Elf64_Verdaux *name =
+                (const Elf64_Verdaux *)((const char *)definition + definition->vd_aux);
+            return tables->strings + name->vda_name;
+        }
+        definition = (const Elf64_Verdef *)((const char *)definition + definition->vd_next);
+    }
+    return NULL;
+}
+
+static bool fits(const struct tables *tables, uint32_t index, const char *version)
+{
+    if (tables->versions == NULL)
+        return version == NULL;
+    uint16_t number = tables->versions[index];
+    if (version == NULL)
+        return (number & 0x8000) == 0; /* not hidden: the default */
+    const char *name = version_name(tables, number & 0x7fff);
+    return name != NULL && text_equal(name, version);
+}
+
+static void *look_up(const struct tables *tables, const char *name, const char *version)
+{
+    const uint32_t *header = tables->hash;
+    uint32_t buckets = header[0], first = header[1], words = header[2], hash = gnu_hash(name);
+    const uint32_t *bucket = header + 4 + 2 * (size_t)words, *chain = bucket + buckets;
+    if (buckets == 0)
+        return NULL;
+    uint32_t index = bucket[hash % buckets];
+    if (index < first)
+        return NULL;
+    for (;; index++) {
+        uint32_t found = chain[index - first];
+        const Elf64_Sym *symbol = &tables->symbols[index];
+        unsigned type = ELF64_ST_TYPE(symbol->st_info);
+        if ((found | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && type == STT_FUNC &&
+            text_equal(tables->strings + symbol->st_name, name) && fits(tables, index, version))
+            return (void *)(tables->base + symbol->st_value);
+        if ((found & 1) != 0)
+            return NULL;
+    }
+}
+
+static int search_object(struct dl_phdr_info *info, size_t size, void *opaque)
+{
+    struct search *search = opaque;
+    struct tables tables = {0};
+    (void)size;
+    if (!search->past_us) {
+        for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+            const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+            if (segment->p_type == PT_LOAD &&
+                (uintptr_t)&symbol_find_next - info->dlpi_addr - segment->p_vaddr <
+                    segment->p_memsz)
+                search->past_us = true;
+        }
+        return 0;
+    }
+    for (unsigned i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            read_tables(&tables, info->dlpi_addr,
+                        (const Elf64_Dyn *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr));
+    if (tables.symbols == NULL || tables.strings == NULL || tables.hash == NULL)
+        return 0;
+    for (unsigned i = 0; i < search->count; i++) {
+        struct symbol_request *request = &search->requests[i];
+        if (request->address == NULL)
+            request->address = look_up(&tables, request->name, request->version);
+    }
+    return 0;
+}
+
+void symbol_find_next(struct symbol_request *requests, unsigned count)
+{
+    struct search search = {requests, count, false};
+    (void)dl_iterate_phdr(search_object, &search);
+}

@@ -1,0 +1,16 @@
+/* Symbol: finds the function that comes after the shim in symbol order. Unlike dlsym() it allocates
+ * nothing when there is none: the first hook may run inside the program's allocator, under its
+ * initialisation lock. Takes the loader's lock for reading its list, nothing else. */
+#ifndef OUTLIVE_CAPTURE_SYMBOL_H
+#define OUTLIVE_CAPTURE_SYMBOL_H
+
+struct symbol_request {
+    const char *name;
+    const char *version; /* of glibc's symbol versions, or NULL for the default one */
+    void *address;       /* out: NULL if no object behind the shim defines it */
+};
+
+/* Answers all requests in one walk over the loaded objects. */
+void symbol_find_next(struct symbol_request *requests, unsigned count);
+
+#endif
