@@ -94,6 +94,7 @@ static void (*restorer_of(int number))(void)
  */
 static void die_by_default(int number, siginfo_t *info)
 {
+    event_dying();
     struct sigaction none = {.sa_handler = SIG_DFL};
     (void)real.sigaction(number, &none, NULL);
     if (info->si_code <= 0) /* not an instruction that will fault again */
@@ -249,7 +250,7 @@ static enum access access_of(const ucontext_t *context)
 }
 
 /* Returns normally when the program is to go on where it was. */
-static void handle(int number, siginfo_t *info, ucontext_t *context)
+static void handle(int number, int cancellation, siginfo_t *info, ucontext_t *context)
 {
     struct fault fault = {.signal = number, .sent = info->si_code <= 0};
     if (report_is_mine()) {
@@ -268,19 +269,21 @@ static void handle(int number, siginfo_t *info, ucontext_t *context)
             read_operand(&fault, context);
     }
     stack_capture_context(&fault.stack, context);
-    if (!event_fault(&fault))
-        deliver(number, info, (struct kernel_context *)context);
+    if (event_fault(&fault))
+        return;
+    (void)pthread_setcancelstate(cancellation, NULL); /* deliver() may not come back */
+    deliver(number, info, (struct kernel_context *)context);
 }
 
 struct arguments {
-    int number;
+    int number, cancellation;
     siginfo_t *info;
     ucontext_t *context;
 };
 
 static void handle_arguments(struct arguments *arguments)
 {
-    handle(arguments->number, arguments->info, arguments->context);
+    handle(arguments->number, arguments->cancellation, arguments->info, arguments->context);
 }
 
 /* Calls the function on another stack; rbp keeps the way back, for the unwinder too. */
@@ -310,9 +313,11 @@ __asm__(".pushsection .text\n"
 
 void signals_handle_fault(int number, siginfo_t *info, void *context)
 {
-    int saved = errno;
+    int saved = errno, cancellation;
+    /* Unwinding opens files, which would let a pending cancellation act inside the report. */
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
     if (!(number == SIGSEGV && answer_sample(info, context))) {
-        struct arguments arguments = {number, info, context};
+        struct arguments arguments = {number, cancellation, info, context};
         /* A signal stack of the program may be too small for a report. */
         if (guard.block != NULL && !signals_on_own_stack(&arguments))
             call_on(guard.block->signal_stack + THREAD_SIGNAL_STACK_SIZE, handle_arguments,
@@ -320,5 +325,6 @@ void signals_handle_fault(int number, siginfo_t *info, void *context)
         else
             handle_arguments(&arguments);
     }
+    (void)pthread_setcancelstate(cancellation, NULL);
     errno = saved;
 }

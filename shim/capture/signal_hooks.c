@@ -20,6 +20,9 @@ static const char *const names[] = {
     "TTOU", "URG",  "XCPU", "XFSZ", "VTALRM", "PROF",   "WINCH", "IO",   "PWR",  "SYS"};
 #define NAMED ((int)(sizeof names / sizeof *names))
 
+/* SA_RESTORER of asm/signal.h: libc sets it, and the program reads it back. */
+#define KERNEL_RESTORER 0x04000000
+
 static struct sigaction program[SIGNALS];
 static bool is_fault[SIGNALS], is_shutdown[SIGNALS];
 static uint32_t masked[SIGNALS]; /* OPEN_SIGNALS that the program put into that handler's mask */
@@ -114,8 +117,10 @@ static int set_action(int number, const struct sigaction *wanted, struct sigacti
         if (wanted != NULL)
             masked[number] = taken;
     }
-    if (wanted != NULL)
+    if (wanted != NULL) {
         program[number] = given;
+        program[number].sa_flags |= KERNEL_RESTORER;
+    }
     if (before != NULL)
         *before = held;
     return 0;

@@ -37,8 +37,7 @@ static uint32_t gnu_hash(const char *name)
 /* The loader relocates these entries in place, except in objects whose section is read-only. */
 static const void *pointer_of(uintptr_t base, const Elf64_Dyn *entry)
 {
-    return (const void *)(entry->d_un.d_ptr < base ? base + entry->d_un.d_ptr
-                                                   : entry->d_un.d_ptr);
+    return (const void *)(entry->d_un.d_ptr < base ? base + entry->d_un.d_ptr : entry->d_un.d_ptr);
 }
 
 static void read_tables(struct tables *tables, uintptr_t base, const Elf64_Dyn *entry)

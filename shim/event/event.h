@@ -39,6 +39,9 @@ void event_shutdown(const char *sign);
  * writes the summary. last: nothing of the program runs after this. */
 void event_exit(bool last);
 
+/* A signal is about to end the process. Any context. */
+void event_dying(void);
+
 /* A lock function was entered on that address. Call without the guard. */
 void event_lock_slow(const void *address, const char *function, struct caller caller);
 

@@ -77,7 +77,7 @@ bool event_fault(const struct fault *fault)
     bool was_inside = guard.depth != 0;
     guard.depth++;
     /* An unknown thread registers under a lock that the interrupted code may hold. */
-    struct thread *thread = was_inside ? guard.thread : thread_current();
+    struct thread *thread = was_inside ? guard.thread : thread_of_caller();
     if (thread != NULL)
         thread_refresh_name(thread);
     struct touch touch = {.thread = thread,

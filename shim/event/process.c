@@ -100,6 +100,13 @@ void event_exit(bool last)
         report_summary();
 }
 
+void event_dying(void)
+{
+    report_wait();
+    if (report_has_news())
+        report_summary();
+}
+
 void event_prepare_fork(void)
 {
     thread_prepare_fork();

@@ -3,8 +3,13 @@
 
 #include "base/memory.h"
 #include "base/output.h"
+#include "base/system.h"
+#include "registry/thread.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #define UNW_LOCAL_ONLY
@@ -22,6 +27,33 @@ static struct {
     int (*is_signal_frame)(unw_cursor_t *);
     bool loaded;
 } unwinder;
+
+/* libunwind may open files: that must neither act as a cancellation point nor change errno. It
+ * also blocks all signals for a moment and sets the mask back through libc, which leaves out libc's
+ * own signals: libc's timer thread lives by one of these. */
+struct quiet {
+    int error, cancellation;
+    bool keep_mask;
+    uint64_t mask;
+};
+
+static struct quiet quiet_begin(void)
+{
+    struct quiet quiet = {.error = errno};
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &quiet.cancellation);
+    quiet.keep_mask = guard.thread == NULL || guard.thread->origin == THREAD_APPEARED;
+    if (quiet.keep_mask)
+        (void)system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&quiet.mask, 8);
+    return quiet;
+}
+
+static void quiet_end(struct quiet quiet)
+{
+    if (quiet.keep_mask)
+        (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&quiet.mask, 0, 8);
+    (void)pthread_setcancelstate(quiet.cancellation, NULL);
+    errno = quiet.error;
+}
 
 /* The names that libunwind.h's macros give for x86-64. */
 #define UNWINDER_LIBRARY "libunwind.so.8"
@@ -96,7 +128,9 @@ void stack_capture(struct stack *stack, struct caller caller)
     void *found[STACK_FRAMES + OURS];
     stack->first_is_exact = false;
     stack->count = 0;
+    struct quiet quiet = quiet_begin();
     int count = unwinder.loaded ? unwinder.backtrace(found, STACK_FRAMES + OURS) : 0;
+    quiet_end(quiet);
     for (int i = 0; i < count && stack->count < STACK_FRAMES; i++)
         if (found[i] != NULL && !stack_is_ours((uintptr_t)found[i]))
             /* libunwind's own frame comes first: it is above ours on the stack. */
@@ -140,6 +174,7 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
         unwinder.init_local2(&cursor, &context, 0) != 0)
         return 1;
     size_t count = 0;
+    struct quiet quiet = quiet_begin();
     for (int steps = 0; steps < 64 && count < most && wanted > 0; steps++) {
         unw_word_t address = 0, pointer = 0;
         if (unwinder.step(&cursor) <= 0 ||
@@ -155,6 +190,7 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
         count++;
         wanted -= !stack_is_allocator(address);
     }
+    quiet_end(quiet);
     return count == 0 ? 1 : count;
 }
 

@@ -203,6 +203,24 @@ struct thread *thread_current(void)
     return thread;
 }
 
+struct thread *thread_of_caller(void)
+{
+    pid_t tid = system_thread();
+    if (guard.thread == NULL || guard.thread->tid == tid)
+        return thread_current();
+    struct thread *thread = thread_of_tid(tid);
+    if (thread != NULL)
+        return thread;
+    lock_take(&threads_lock);
+    thread = new_record(THREAD_APPEARED);
+    if (thread != NULL) {
+        thread->tid = tid;
+        thread->state = THREAD_RUNNING;
+    }
+    lock_release(&threads_lock);
+    return thread;
+}
+
 struct thread *thread_create(void *entry, void *argument, uint32_t start_stack,
                              enum thread_origin origin)
 {

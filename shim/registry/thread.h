@@ -83,6 +83,10 @@ bool thread_start(void);
  * full or the thread has ended its life in the registry. */
 struct thread *thread_current(void);
 
+/* The calling thread in a fault. A thread made by a raw clone shares another's thread-local
+ * storage: its thread id tells, and it gets a record that is bound to nothing. */
+struct thread *thread_of_caller(void);
+
 /* Creation, told before the real call; the record is passed to thread_begin() in the new thread,
  * or to thread_failed(). NULL when the tables are full. */
 struct thread *thread_create(void *entry, void *argument, uint32_t start_stack,

@@ -1,7 +1,6 @@
 // A program closes every descriptor and opens a data file, which gets number 2: nothing of the shim
 // may land in it. The run fails by itself if it does.
-// EXPECT kind=late-touch late=reader destroyer=main touch=use end=drop birth=main start=main
-// output=log
+// EXPECT kind=late-touch late=reader destroyer=main touch=use end=drop birth=main start=main output=log
 #include "case.h"
 
 #include <fcntl.h>

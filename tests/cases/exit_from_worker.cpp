@@ -1,6 +1,5 @@
 // A worker ends the program; an exit handler deletes what the monitor thread still uses.
-// EXPECT kind=late-touch late=monitor destroyer=worker touch=look end=clean_up birth=main
-// start=main
+// EXPECT kind=late-touch late=monitor destroyer=worker touch=look end=clean_up birth=main start=main
 #include "case.h"
 
 struct Shared {

@@ -1,6 +1,5 @@
 // A thread polls a plain flag of a freed structure: no pointer is followed.
-// EXPECT kind=late-touch late=poller destroyer=main touch=is_stopped end=stop_all birth=main
-// start=main
+// EXPECT kind=late-touch late=poller destroyer=main touch=is_stopped end=stop_all birth=main start=main
 #include "case.h"
 
 struct state {

@@ -1,6 +1,5 @@
 // In a child of fork, a thread of the child uses what the child has freed; the parent is clean.
-// EXPECT kind=late-touch late=reader destroyer=main touch=use end=drop birth=main start=run_child
-// exit=7
+// EXPECT kind=late-touch late=reader destroyer=main touch=use end=drop birth=main start=run_child exit=7
 #include "case.h"
 
 #include <sys/wait.h>

@@ -1,6 +1,5 @@
 // A detached thread looks a host up in a std::map whose owner was deleted.
-// EXPECT kind=late-touch late=monitor destroyer=main touch=look_up end=Monitor birth=main
-// start=main
+// EXPECT kind=late-touch late=monitor destroyer=main touch=look_up end=main birth=main start=main
 #include "case.h"
 
 #include <map>

@@ -26,8 +26,8 @@ static int run(void *argument)
         __atomic_fetch_add(&case_rounds, 1, __ATOMIC_SEQ_CST);
     }
     __atomic_store_n(&alive, 0, __ATOMIC_SEQ_CST);
-    for (;;)
-        __asm__ volatile("syscall" : : "a"(SYS_exit), "D"(0) : "rcx", "r11", "memory");
+    syscall(SYS_exit, 0);
+    return 0;
 }
 
 int main(int count, char **arguments)

@@ -1,6 +1,6 @@
 // An exit handler fails its assertion while a thread still runs: no lifetime is proven, the crash
-// is told with the life-cycle picture. EXPECT kind=shutdown-crash grade=possible late=main
-// destroyer=- touch=clean_up end=- birth=- start=- says=Life-cycle
+// is told with the life-cycle picture.
+// EXPECT kind=shutdown-crash grade=possible late=main destroyer=- touch=clean_up end=- birth=- start=- says=Life-cycle
 #include "case.h"
 
 #undef NDEBUG
