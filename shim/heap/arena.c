@@ -264,14 +264,17 @@ bool arena_claim(struct object *object)
 
 void arena_kill(struct object *object)
 {
-    bool dead = false;
-    if (back_end == BACK_MARKER)
-        dead = system_call3(SYS_madvise, (long)object->place, (long)object->place_size,
-                            MADV_GUARD_INSTALL) == 0;
-    if (!dead) {
+    void *place = (void *)object->place;
+    /* Access ends first: discarding, and installing a marker, empty the page before they close it,
+     * and a thread that looks in that moment would read zeros. */
+    bool dead = memory_protect(place, object->place_size, PROT_NONE);
+    bool marked = dead && back_end == BACK_MARKER &&
+                  system_call3(SYS_madvise, (long)place, (long)object->place_size,
+                               MADV_GUARD_INSTALL) == 0 &&
+                  memory_protect(place, object->place_size, PROT_READ | PROT_WRITE);
+    if (dead && !marked) {
         if (!keep_content)
-            (void)memory_discard((void *)object->place, object->place_size);
-        dead = memory_protect((void *)object->place, object->place_size, PROT_NONE);
+            (void)memory_discard(place, object->place_size);
         atomic_fetch_sub(&mappings_left, 1);
     }
     if (!dead)

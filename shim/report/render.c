@@ -60,25 +60,6 @@ static void name_stack(struct named_stack *named, const struct stack *stack)
     }
 }
 
-/* Class::~Class frees itself: the destroyer's frame names the type. */
-static const char *type_from_destructor(const struct named_stack *stack)
-{
-    for (size_t i = 0; i < stack->count && i < 3; i++) {
-        const char *function = stack->frames[i].function;
-        const char *tilde = text_find(function, "::~");
-        if (tilde == NULL || frame_is_standard(&stack->frames[i]))
-            continue;
-        static char name[256];
-        size_t length = (size_t)(tilde - function);
-        if (length >= sizeof name)
-            return NULL;
-        __builtin_memcpy(name, function, length);
-        name[length] = '\0';
-        return name;
-    }
-    return NULL;
-}
-
 void name_finding(struct named_finding *named, const struct finding *finding)
 {
     named->finding = finding;
@@ -96,8 +77,6 @@ void name_finding(struct named_finding *named, const struct finding *finding)
             named->type = names_type_of_allocation(finding->birth.stack.frames[i], finding->size);
     if (named->type == NULL && finding->first_word != 0)
         named->type = names_class_of_vtable(finding->first_word);
-    if (named->type == NULL && finding->end.has)
-        named->type = type_from_destructor(&named->stacks[MOMENT_END]);
 }
 
 static bool starts_with(const char *string, const char *prefix)

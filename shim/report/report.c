@@ -21,6 +21,7 @@ static _Atomic uint32_t under_way; /* reports begun and not yet out */
 static _Atomic pid_t writer;       /* thread that holds the lock */
 static _Atomic uint32_t counts[CONFIRMED + 1];
 static _Atomic bool summarised, stopping;
+static _Atomic bool stop_pending; /* a report is out and its thread is about to stop the process */
 static const char *off[OFF];
 static size_t off_count;
 static void (*write_coverage)(struct text *text);
@@ -158,22 +159,29 @@ enum verdict report_finding(struct finding *finding)
     bool repeated = seen_before(finding);
     if (!repeated)
         tell(finding, &was_suppressed);
+    bool stops = kind_rows[finding->kind].stops && finding->grade == CONFIRMED && !was_suppressed &&
+                 (options->halt_on_error || !finding->can_continue);
+    /* Said before the report counts as out: an exit that waits for it must not slip through. */
+    if (stops)
+        atomic_store(&stop_pending, true);
     atomic_store(&writer, 0);
     lock_release(&report_lock);
     atomic_fetch_sub(&under_way, 1);
     (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8);
-    bool stops = kind_rows[finding->kind].stops && finding->grade == CONFIRMED;
-    if (was_suppressed)
-        return VERDICT_GO_ON;
-    return stops && (options->halt_on_error || !finding->can_continue) ? VERDICT_STOP
-                                                                       : VERDICT_GO_ON;
+    return stops ? VERDICT_STOP : VERDICT_GO_ON;
+}
+
+static void wait_for_reports(bool and_stop)
+{
+    uint64_t end = clock_milliseconds() + options->report_wait_ms;
+    while ((atomic_load(&under_way) > 0 || (and_stop && atomic_load(&stop_pending))) &&
+           clock_milliseconds() < end)
+        system_sleep_ms(1);
 }
 
 void report_wait(void)
 {
-    uint64_t end = clock_milliseconds() + options->report_wait_ms;
-    while (atomic_load(&under_way) > 0 && clock_milliseconds() < end)
-        system_sleep_ms(1);
+    wait_for_reports(true);
 }
 
 bool report_has_news(void)
@@ -204,7 +212,7 @@ void report_summary(void)
 
 void report_stop(void)
 {
-    report_wait();
+    wait_for_reports(false);
     if (atomic_exchange(&stopping, true))
         for (;;)
             system_sleep_ms(1000); /* another thread is ending the process */
@@ -229,6 +237,7 @@ void report_forked(void)
     atomic_store(&under_way, 0);
     atomic_store(&writer, 0);
     atomic_store(&summarised, false);
+    atomic_store(&stop_pending, false);
     for (size_t i = 0; i <= CONFIRMED; i++)
         atomic_store(&counts[i], 0);
 }
