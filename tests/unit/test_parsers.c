@@ -1,0 +1,100 @@
+/* Tests of the parsers of outside data: suppressions, /proc/self/maps, ELF files. */
+#include "unit.h"
+
+#include "outlive/elf_file.h"
+#include "report/modules.h"
+#include "report/suppression.h"
+
+#include <elf.h>
+#include <stdio.h>
+
+static void parses_suppressions(void **state)
+{
+    struct suppression suppression;
+    const char *error = NULL, *line = "  late-touch:Monitor::run(std::string)  ";
+    (void)state;
+    assert_true(suppression_parse(&suppression, line, strlen(line), &error));
+    assert_string_equal(suppression.kind, "late-touch");
+    assert_string_equal(suppression.pattern, "Monitor::run(std::string)");
+    assert_true(suppression_parse(&suppression, "*:x", 3, &error));
+    assert_true(suppression_parse(&suppression, "# comment", 9, &error));
+    assert_string_equal(suppression.kind, "");
+    assert_true(suppression_parse(&suppression, "", 0, &error));
+    assert_false(suppression_parse(&suppression, "late-touch", 10, &error));
+    assert_non_null(strstr(error, "kind:pattern"));
+    assert_false(suppression_parse(&suppression, "late-touch:", 11, &error));
+    assert_false(suppression_parse(&suppression, "unknown:x", 9, &error));
+    assert_non_null(strstr(error, "does not exist"));
+}
+
+static void parses_maps(void **state)
+{
+    const char *line = "7f0000001000-7f0000003000 r-xp 00001000 08:01 1234   /usr/lib/a b.so";
+    uintptr_t start, end;
+    bool readable;
+    uint64_t offset;
+    const char *path;
+    size_t length;
+    (void)state;
+    assert_true(
+        modules_parse_line(line, strlen(line), &start, &end, &readable, &offset, &path, &length));
+    assert_int_equal(start, 0x7f0000001000);
+    assert_int_equal(end, 0x7f0000003000);
+    assert_int_equal(offset, 0x1000);
+    assert_true(readable);
+    assert_memory_equal(path, "/usr/lib/a b.so", length);
+    static const char *const bad[] = {
+        "",
+        "-",
+        "7f00-",
+        "7f00-6f00 r-xp 0 0:0 0 /x",
+        "7f00-8f00 r-xp",
+        "zz-8f00 r-xp 0 0:0 0 /x",
+        "7f0000001000-7f0000003000 rw-p 00000000 00:00 0 [heap]",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(modules_parse_line(bad[i], strlen(bad[i]), &start, &end, &readable, &offset,
+                                        &path, &length));
+}
+
+static unsigned char *read_self(size_t *size)
+{
+    FILE *file = fopen("/proc/self/exe", "rb");
+    unsigned char *bytes = malloc(1 << 24);
+    assert_non_null(file);
+    *size = fread(bytes, 1, 1 << 24, file);
+    fclose(file);
+    return bytes;
+}
+
+static void inspects_elf(void **state)
+{
+    size_t size;
+    unsigned char *bytes = read_self(&size), copy[64];
+    (void)state;
+    /* This very test is built with a sanitizer. */
+    assert_int_equal(elf_inspect(bytes, size), ELF_SANITIZER);
+    assert_int_equal(elf_inspect(bytes, 10), ELF_NOT_ELF);
+    assert_int_equal(elf_inspect(bytes, 30), ELF_BROKEN);
+    assert_int_equal(elf_inspect((const unsigned char *)"hello, world, this is text", 26),
+                     ELF_NOT_ELF);
+    memcpy(copy, bytes, sizeof copy);
+    copy[EI_CLASS] = ELFCLASS32;
+    assert_int_equal(elf_inspect(copy, sizeof copy), ELF_32_BIT);
+    memcpy(copy, bytes, sizeof copy);
+    copy[18] = 0xb7; /* e_machine: AArch64 */
+    assert_int_equal(elf_inspect(copy, sizeof copy), ELF_OTHER_MACHINE);
+    for (int refusal = ELF_NOT_ELF; refusal <= ELF_SANITIZER; refusal++)
+        assert_true(strlen(elf_refusal_text((enum elf_refusal)refusal)) > 10);
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parses_suppressions),
+        cmocka_unit_test(parses_maps),
+        cmocka_unit_test(inspects_elf),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
