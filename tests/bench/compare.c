@@ -1,0 +1,102 @@
+/* Compare: runs a command bare and under preloaded libraries in turn, and prints each one's CPU
+ * time and peak memory as ratios to the bare run of the same round: machines are noisy, rounds are
+ * not. Usage: compare ROUNDS NAME=LIBRARY[,OUTLIVE_OPTIONS]... -- COMMAND ARGS Prints a Markdown
+ * row for each NAME: median, minimum and maximum of both ratios. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { VARIANTS_MOST = 8, ROUNDS_MOST = 100 };
+
+struct variant {
+    const char *name;
+    char *library, *options;
+    double cpu[ROUNDS_MOST], memory[ROUNDS_MOST];
+};
+
+static double seconds(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+static void run(const struct variant *variant, char **command, double *cpu, double *memory)
+{
+    struct rusage usage;
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, 1);
+        dup2(null, 2);
+        if (variant != NULL) {
+            setenv("LD_PRELOAD", variant->library, 1);
+            setenv("OUTLIVE_OPTIONS", variant->options == NULL ? "" : variant->options, 1);
+        }
+        execvp(command[0], command);
+        _exit(127);
+    }
+    if (child < 0 || wait4(child, &status, 0, &usage) != child || !WIFEXITED(status) ||
+        WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "compare: %s under %s did not end with 0\n", command[0],
+                variant == NULL ? "nothing" : variant->name);
+        exit(1);
+    }
+    *cpu = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+    *memory = (double)usage.ru_maxrss;
+}
+
+static int by_size(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+static void print(double *ratios, int count)
+{
+    qsort(ratios, (size_t)count, sizeof *ratios, by_size);
+    printf(" %.2f (%.2f-%.2f) |", ratios[count / 2], ratios[0], ratios[count - 1]);
+}
+
+int main(int count, char **arguments)
+{
+    struct variant variants[VARIANTS_MOST];
+    int used = 0, at = 2, rounds = count > 2 ? atoi(arguments[1]) : 0;
+    for (; at < count && strcmp(arguments[at], "--") != 0 && used < VARIANTS_MOST; at++) {
+        struct variant *variant = &variants[used++];
+        memset(variant, 0, sizeof *variant);
+        variant->name = arguments[at];
+        variant->library = strchr(arguments[at], '=');
+        if (variant->library == NULL)
+            return 2;
+        *variant->library++ = '\0';
+        variant->options = strchr(variant->library, ',');
+        if (variant->options != NULL)
+            *variant->options++ = '\0';
+    }
+    if (rounds < 1 || rounds > ROUNDS_MOST || at + 1 >= count) {
+        fputs("usage: compare ROUNDS NAME=LIBRARY[,OPTIONS]... -- COMMAND ARGS\n", stderr);
+        return 2;
+    }
+    for (int round = 0; round < rounds; round++) {
+        double cpu, memory, own_cpu, own_memory;
+        run(NULL, arguments + at + 1, &cpu, &memory);
+        for (int i = 0; i < used; i++) {
+            struct variant *variant = &variants[(i + round) % used]; /* rotate the order */
+            run(variant, arguments + at + 1, &own_cpu, &own_memory);
+            variant->cpu[round] = own_cpu / cpu;
+            variant->memory[round] = own_memory / memory;
+        }
+    }
+    for (int i = 0; i < used; i++) {
+        printf("| %s |", variants[i].name);
+        print(variants[i].cpu, rounds);
+        print(variants[i].memory, rounds);
+        putchar('\n');
+    }
+    return 0;
+}
