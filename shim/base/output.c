@@ -34,7 +34,7 @@ static struct status *status_page = &private_status;
 
 static struct identity identify(int descriptor)
 {
-    struct stat status;
+    struct stat status = {0};
     if (system_fstat(descriptor, &status) != 0)
         return (struct identity){.known = false};
     return (struct identity){status.st_dev, status.st_rdev, status.st_ino, true};
@@ -224,7 +224,7 @@ static void map_status(char **environment)
                                  (long)descriptor, 0);
         if (page < 0 && page > -4096)
             return;
-        struct stat status;
+        struct stat status = {0};
         if (system_fstat((int)descriptor, &status) != 0 || status.st_size < (off_t)STATUS_SIZE ||
             ((struct status *)page)->magic != STATUS_MAGIC) {
             memory_unmap((void *)page, STATUS_SIZE);
@@ -242,7 +242,7 @@ void output_start(const struct options *options, char **environment)
 {
     map_status(environment);
     standard_error = identify(STDERR_FILENO);
-    struct stat status;
+    struct stat status = {0};
     /* A held pipe would keep its reader waiting after the program became a daemon. */
     if (standard_error.known && system_fstat(STDERR_FILENO, &status) == 0 &&
         (S_ISREG(status.st_mode) || S_ISCHR(status.st_mode)))

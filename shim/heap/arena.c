@@ -268,10 +268,10 @@ void arena_kill(struct object *object)
     /* Access ends first: discarding, and installing a marker, empty the page before they close it,
      * and a thread that looks in that moment would read zeros. */
     bool dead = memory_protect(place, object->place_size, PROT_NONE);
-    bool marked = dead && back_end == BACK_MARKER &&
-                  system_call3(SYS_madvise, (long)place, (long)object->place_size,
-                               MADV_GUARD_INSTALL) == 0 &&
-                  memory_protect(place, object->place_size, PROT_READ | PROT_WRITE);
+    bool marked =
+        dead && back_end == BACK_MARKER &&
+        system_call3(SYS_madvise, (long)place, (long)object->place_size, MADV_GUARD_INSTALL) == 0 &&
+        memory_protect(place, object->place_size, PROT_READ | PROT_WRITE);
     if (dead && !marked) {
         if (!keep_content)
             (void)memory_discard(place, object->place_size);

@@ -93,7 +93,7 @@ static void hang_up(void)
 
 void names_begin(void)
 {
-    int pair[2];
+    int pair[2] = {-1, -1};
     modules_read();
     strings_used = 0;
     cache_used = 0;
