@@ -10,15 +10,17 @@ namespace server
 
 static std::atomic<bool> stop_monitor;
 
-Check::~Check()
+StrictCheck::~StrictCheck()
 {
-    if (mistake == Mistake::pure_virtual)
-        await(monitor_rounds, 2); // lets the round under way finish: too late to begin with that
+    await(monitor_rounds, 2);
 }
 
-Monitor::Monitor(Statistics *shared, Mistake selected)
-    : statistics(shared), check(new PingCheck(selected))
+Monitor::Monitor(Statistics *shared, Mistake selected) : statistics(shared), check(new PortCheck)
 {
+    if (selected == Mistake::pure_virtual) {
+        delete check;
+        check = new StrictPortCheck;
+    }
     for (int i = 1; i <= 8; i++)
         hosts["mysql" + std::to_string(i) + ":3306"] = Host{};
 }
