@@ -282,6 +282,7 @@ static void notified(union sigval which)
         struct thread *thread = thread_current();
         if (thread != NULL) {
             thread->origin = THREAD_TIMER;
+            thread->keeps_libc_signals = false;
             thread->start_stack = timer.stack;
             thread->creator = timer.creator;
             __builtin_memcpy(&thread->entry, &timer.notify, sizeof thread->entry);

@@ -30,10 +30,10 @@ static struct {
 
 /* libunwind may open files: that must neither act as a cancellation point nor change errno. It
  * also blocks all signals for a moment and sets the mask back through libc, which leaves out libc's
- * own signals: libc's timer thread lives by one of these. */
+ * own signals: libc's timer thread lives by one of these, and inherits its mask from whoever makes
+ * it. */
 struct quiet {
     int error, cancellation;
-    bool keep_mask;
     uint64_t mask;
 };
 
@@ -41,18 +41,20 @@ static struct quiet quiet_begin(void)
 {
     struct quiet quiet = {.error = errno};
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &quiet.cancellation);
-    quiet.keep_mask = guard.thread == NULL || guard.thread->origin == THREAD_APPEARED;
-    if (quiet.keep_mask)
-        (void)system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&quiet.mask, 8);
+    (void)system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&quiet.mask, 8);
     return quiet;
 }
 
 static void quiet_end(struct quiet quiet)
 {
-    if (quiet.keep_mask)
-        (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&quiet.mask, 0, 8);
+    (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&quiet.mask, 0, 8);
     (void)pthread_setcancelstate(quiet.cancellation, NULL);
     errno = quiet.error;
+}
+
+static bool may_unwind(void)
+{
+    return unwinder.loaded && (guard.thread == NULL || !guard.thread->keeps_libc_signals);
 }
 
 /* The names that libunwind.h's macros give for x86-64. */
@@ -129,7 +131,7 @@ void stack_capture(struct stack *stack, struct caller caller)
     stack->first_is_exact = false;
     stack->count = 0;
     struct quiet quiet = quiet_begin();
-    int count = unwinder.loaded ? unwinder.backtrace(found, STACK_FRAMES + OURS) : 0;
+    int count = may_unwind() ? unwinder.backtrace(found, STACK_FRAMES + OURS) : 0;
     quiet_end(quiet);
     for (int i = 0; i < count && stack->count < STACK_FRAMES; i++)
         if (found[i] != NULL && !stack_is_ours((uintptr_t)found[i]))
@@ -170,11 +172,11 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
     slots[0] = caller.slot;
     unw_context_t context;
     unw_cursor_t cursor;
-    if (!unwinder.loaded || unwinder.getcontext(&context) != 0 ||
-        unwinder.init_local2(&cursor, &context, 0) != 0)
-        return 1;
     size_t count = 0;
     struct quiet quiet = quiet_begin();
+    if (!may_unwind() || unwinder.getcontext(&context) != 0 ||
+        unwinder.init_local2(&cursor, &context, 0) != 0)
+        wanted = 0;
     for (int steps = 0; steps < 64 && count < most && wanted > 0; steps++) {
         unw_word_t address = 0, pointer = 0;
         if (unwinder.step(&cursor) <= 0 ||

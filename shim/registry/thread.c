@@ -12,6 +12,7 @@
 #define SLOTS UINT32_C(32768)
 #define FINISHED_KEPT 1024 /* records of finished threads that stay for reports */
 #define HANDLE_BUCKETS 1024
+#define LIBC_TIMER_SIGNAL 32
 
 __thread struct guard guard;
 bool guard_active;
@@ -191,6 +192,9 @@ struct thread *thread_current(void)
     lock_take(&threads_lock);
     struct thread *thread = new_record(THREAD_APPEARED);
     if (thread != NULL) {
+        uint64_t mask = 0;
+        (void)system_call4(SYS_rt_sigprocmask, 0, 0, (long)&mask, 8);
+        thread->keeps_libc_signals = (mask >> (LIBC_TIMER_SIGNAL - 1) & 1) != 0;
         bind_to_caller(thread);
         remember_handle(thread, pthread_self());
     }

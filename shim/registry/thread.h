@@ -51,6 +51,9 @@ struct thread {
     thread_reference joiner, canceller;
     size_t stack_size, guard_size; /* 0: the default */
     uint32_t inherited_blocked;    /* see guard.blocked */
+    /* libc's own thread that waits for its timers: libunwind's locks would open signal 32
+     * (SIGTIMER, glibc's internal-signals.h) for a moment, and it would be killed by it. */
+    bool keeps_libc_signals;
     bool has_handle, detached, joined, joining;
     char name[THREAD_NAME_SIZE];
     uint32_t next; /* slot + 1 of the next in the handle's chain or the queue of the finished */

@@ -6,16 +6,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* libstdc++, Itanium C++ ABI chapter 3.4. */
 char *__cxa_demangle(const char *name, char *buffer, size_t *size, int *status);
 
+/* Answers are at most 16 frames of this many bytes: the shim reads an answer into 16 KiB. */
+enum { FUNCTION_BYTES = 700, FILE_BYTES = 250 };
+
+/* A run of code of one compilation unit. */
+struct unit_range {
+    Dwarf_Addr low, high;
+    Dwarf_Off unit;
+};
+
 struct module {
-    char *path;
+    char *path, *build_id;
     Dwfl *dwfl;
     Dwfl_Module *dwfl_module;
     Dwarf_Addr bias; /* libdwfl's load address of a file address 0 */
+    struct unit_range *ranges;
+    size_t range_count;
+    bool ranges_read;
     struct module *next;
 };
 
@@ -35,7 +48,7 @@ static int has_build_id(Dwfl_Module *module, const char *wanted)
     int length = dwfl_module_build_id(module, &bits, &where);
     for (int i = 0; i < length && i < 64; i++)
         snprintf(text + 2 * i, 3, "%02x", bits[i]);
-    return strncmp(text, wanted, strlen(wanted)) == 0;
+    return strcmp(text, wanted) == 0;
 }
 
 /* The address at which the first loadable segment is linked: libdwfl moves shared objects. */
@@ -51,21 +64,35 @@ static int set_bias(struct module *module)
 struct module *module_open(const char *path, const char *build_id)
 {
     for (struct module *module = modules; module != NULL; module = module->next)
-        if (strcmp(module->path, path) == 0)
+        if (strcmp(module->path, path) == 0 && strcmp(module->build_id, build_id) == 0)
             return module->dwfl_module == NULL ? NULL : module;
     struct module *module = calloc(1, sizeof *module);
     if (module == NULL)
         return NULL;
     module->path = strdup(path);
+    module->build_id = strdup(build_id);
+    if (module->path == NULL || module->build_id == NULL) {
+        free(module->path);
+        free(module->build_id);
+        free(module);
+        return NULL;
+    }
     module->next = modules;
     modules = module;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    /* A path may name a pipe or a terminal, which would be waited for. */
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat kind;
     module->dwfl = dwfl_begin(&callbacks);
-    if (file < 0 || module->dwfl == NULL || module->path == NULL)
+    if (file < 0 || module->dwfl == NULL || fstat(file, &kind) != 0 || !S_ISREG(kind.st_mode)) {
+        if (file >= 0)
+            close(file);
         return NULL;
+    }
     dwfl_report_begin(module->dwfl);
     Dwfl_Module *found = dwfl_report_offline(module->dwfl, path, path, file);
     dwfl_report_end(module->dwfl, NULL, NULL);
+    if (found == NULL)
+        close(file);
     if (found == NULL || (strcmp(build_id, "-") != 0 && !has_build_id(found, build_id)))
         return NULL;
     module->dwfl_module = found;
@@ -111,11 +138,69 @@ static char *clean(char *text)
     if (text == NULL)
         return strdup("");
     for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ')
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
-    if (strlen(text) > 900)
-        memcpy(text + 897, "...", 4);
     return text;
+}
+
+/* A long name loses its end. */
+static char *clean_function(char *text)
+{
+    text = clean(text);
+    if (text != NULL && strlen(text) > FUNCTION_BYTES)
+        memcpy(text + FUNCTION_BYTES - 3, "...", 4);
+    return text;
+}
+
+/* A long path loses its beginning: the file's own name is what is looked for. */
+static char *clean_file(char *text)
+{
+    text = clean(text);
+    size_t length = text == NULL ? 0 : strlen(text);
+    if (length > FILE_BYTES) {
+        memmove(text, text + length - FILE_BYTES, FILE_BYTES + 1);
+        memcpy(text, "...", 3);
+    }
+    return text;
+}
+
+Dwarf_Die *declaration_of(Dwarf_Die *die, Dwarf_Die *into)
+{
+    static const unsigned links[] = {DW_AT_abstract_origin, DW_AT_specification};
+    *into = *die;
+    for (int steps = 0; steps < 8; steps++) { /* hostile files hold circles */
+        Dwarf_Attribute attribute;
+        Dwarf_Die next;
+        bool found = false;
+        for (size_t i = 0; i < sizeof links / sizeof *links && !found; i++)
+            found = dwarf_formref_die(dwarf_attr(into, links[i], &attribute), &next) != NULL;
+        if (!found)
+            break;
+        *into = next;
+    }
+    return into;
+}
+
+char *qualified_name(Dwarf_Die *die)
+{
+    Dwarf_Die declaration, *scopes = NULL;
+    const char *own = dwarf_diename(declaration_of(die, &declaration));
+    char *name = own == NULL ? NULL : strdup(own);
+    int count = name == NULL ? 0 : dwarf_getscopes_die(&declaration, &scopes);
+    for (int i = 1; i < count && name != NULL; i++) {
+        int tag = dwarf_tag(&scopes[i]);
+        if (tag != DW_TAG_namespace && tag != DW_TAG_class_type && tag != DW_TAG_structure_type &&
+            tag != DW_TAG_union_type)
+            continue;
+        const char *outer = dwarf_diename(&scopes[i]);
+        char *longer = NULL;
+        if (asprintf(&longer, "%s::%s", outer == NULL ? "(anonymous)" : outer, name) < 0)
+            longer = NULL;
+        free(name);
+        name = longer;
+    }
+    free(scopes);
+    return name;
 }
 
 static char *name_of(Dwarf_Die *die)
@@ -124,9 +209,7 @@ static char *name_of(Dwarf_Die *die)
     const char *name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
     if (name == NULL)
         name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
-    if (name == NULL)
-        name = dwarf_diename(die);
-    return name == NULL ? NULL : demangled(name);
+    return name == NULL ? qualified_name(die) : demangled(name);
 }
 
 static char *call_file(Dwarf_Die *unit, Dwarf_Die *inlined, int *line)
@@ -144,21 +227,100 @@ static char *call_file(Dwarf_Die *unit, Dwarf_Die *inlined, int *line)
     return name == NULL ? NULL : strdup(name);
 }
 
-Dwarf_Die *module_unit(struct module *module, uint64_t address, Dwarf_Addr *inside)
+static int by_low(const void *left, const void *right)
 {
-    Dwarf_Addr bias;
-    Dwarf_Die *unit = dwfl_module_addrdie(module->dwfl_module, address + module->bias, &bias);
-    *inside = address + module->bias - bias;
-    return unit;
+    Dwarf_Addr a = ((const struct unit_range *)left)->low;
+    Dwarf_Addr b = ((const struct unit_range *)right)->low;
+    return (a > b) - (a < b);
 }
 
-static void add_source_line(struct module *module, uint64_t address, struct frame *frame)
+/* clang writes no .debug_aranges, and libdwfl looks nowhere else. */
+static void read_ranges(struct module *module)
 {
-    Dwfl_Line *line = dwfl_module_getsrc(module->dwfl_module, address + module->bias);
-    const char *file =
-        line == NULL ? NULL : dwfl_lineinfo(line, NULL, &frame->line, NULL, NULL, NULL);
-    if (file != NULL)
-        frame->file = strdup(file);
+    Dwarf_Addr bias, base, low, high;
+    Dwarf_Die *unit = NULL;
+    size_t room = 0;
+    module->ranges_read = true;
+    while ((unit = dwfl_module_nextcu(module->dwfl_module, unit, &bias)) != NULL) {
+        ptrdiff_t at = 0;
+        while ((at = dwarf_ranges(unit, at, &base, &low, &high)) > 0) {
+            if (low >= high)
+                continue;
+            if (module->range_count == room) {
+                room = room == 0 ? 256 : 2 * room;
+                struct unit_range *larger =
+                    reallocarray(module->ranges, room, sizeof *module->ranges);
+                if (larger == NULL)
+                    return;
+                module->ranges = larger;
+            }
+            module->ranges[module->range_count++] =
+                (struct unit_range){low, high, dwarf_dieoffset(unit)};
+        }
+    }
+    if (module->range_count > 0)
+        qsort(module->ranges, module->range_count, sizeof *module->ranges, by_low);
+}
+
+static Dwarf_Die *unit_from_ranges(struct module *module, Dwarf_Addr inside, Dwarf_Die *unit)
+{
+    Dwarf_Addr bias;
+    if (!module->ranges_read)
+        read_ranges(module);
+    size_t low = 0, high = module->range_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (module->ranges[middle].low <= inside)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0 || module->ranges[low - 1].high <= inside)
+        return NULL;
+    Dwarf *dwarf = dwfl_module_getdwarf(module->dwfl_module, &bias);
+    return dwarf == NULL ? NULL : dwarf_offdie(dwarf, module->ranges[low - 1].unit, unit);
+}
+
+bool module_unit(struct module *module, uint64_t address, Dwarf_Die *unit, Dwarf_Addr *inside)
+{
+    Dwarf_Addr bias;
+    Dwarf_Die *found = dwfl_module_addrdie(module->dwfl_module, address + module->bias, &bias);
+    if (found != NULL) {
+        *inside = address + module->bias - bias;
+        *unit = *found;
+        /* libdwfl counts gaps to the unit before them. */
+        if (dwarf_haspc(unit, *inside) > 0)
+            return true;
+    }
+    if (dwfl_module_getdwarf(module->dwfl_module, &bias) == NULL)
+        return false;
+    *inside = address + module->bias - bias;
+    return unit_from_ranges(module, *inside, unit) != NULL;
+}
+
+Elf *module_elf(struct module *module)
+{
+    GElf_Addr bias;
+    return dwfl_module_getelf(module->dwfl_module, &bias);
+}
+
+const char *module_function_at(struct module *module, uint64_t address)
+{
+    GElf_Off offset;
+    GElf_Sym symbol;
+    const char *name = dwfl_module_addrinfo(module->dwfl_module, address + module->bias, &offset,
+                                            &symbol, NULL, NULL, NULL);
+    return name != NULL && offset == 0 && GELF_ST_TYPE(symbol.st_info) == STT_FUNC ? name : NULL;
+}
+
+static void add_source_line(Dwarf_Die *unit, Dwarf_Addr inside, struct frame *frame)
+{
+    Dwarf_Line *line = dwarf_getsrc_die(unit, inside);
+    const char *file = line == NULL ? NULL : dwarf_linesrc(line, NULL, NULL);
+    if (file == NULL)
+        return;
+    frame->file = strdup(file);
+    (void)dwarf_lineno(line, &frame->line);
 }
 
 /* dwarf_getscopes() follows an inlined function to where it was written; the scopes around the
@@ -167,15 +329,16 @@ static size_t frames_from_debug_information(struct module *module, uint64_t addr
                                             struct frame *frames)
 {
     Dwarf_Addr inside;
-    Dwarf_Die *unit = module_unit(module, address, &inside), *innermost = NULL, *scopes = NULL;
+    Dwarf_Die unit, *innermost = NULL, *scopes = NULL;
     size_t count = 0;
-    if (unit == NULL || dwarf_getscopes(unit, inside, &innermost) <= 0)
+    if (!module_unit(module, address, &unit, &inside) ||
+        dwarf_getscopes(&unit, inside, &innermost) <= 0)
         return 0;
     int found = dwarf_getscopes_die(&innermost[0], &scopes);
     free(innermost);
     if (found <= 0)
         return 0;
-    add_source_line(module, address, &frames[0]);
+    add_source_line(&unit, inside, &frames[0]);
     for (int i = 0; i < found && count < MODULE_FRAMES; i++) {
         int tag = dwarf_tag(&scopes[i]);
         if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram)
@@ -184,7 +347,7 @@ static size_t frames_from_debug_information(struct module *module, uint64_t addr
         if (tag == DW_TAG_subprogram)
             break;
         if (count < MODULE_FRAMES)
-            frames[count].file = call_file(unit, &scopes[i], &frames[count].line);
+            frames[count].file = call_file(&unit, &scopes[i], &frames[count].line);
     }
     free(scopes);
     return count;
@@ -212,8 +375,8 @@ size_t module_frames(struct module *module, uint64_t address, struct frame *fram
             free(frames[i].file);
             continue;
         }
-        frames[i].function = clean(frames[i].function);
-        frames[i].file = clean(frames[i].file);
+        frames[i].function = clean_function(frames[i].function);
+        frames[i].file = clean_file(frames[i].file);
     }
     return count;
 }
@@ -232,5 +395,5 @@ char *module_data_name(struct module *module, uint64_t address)
                                             &symbol, NULL, NULL, NULL);
     if (name == NULL || offset >= symbol.st_size || GELF_ST_TYPE(symbol.st_info) != STT_OBJECT)
         return NULL;
-    return clean(demangled(name));
+    return clean_function(demangled(name));
 }

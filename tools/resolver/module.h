@@ -4,6 +4,7 @@
 #define OUTLIVE_RESOLVER_MODULE_H
 
 #include <elfutils/libdwfl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,8 +30,21 @@ void frame_free(struct frame *frame);
 /* The data symbol that covers the address, demangled, or NULL. The caller frees it. */
 char *module_data_name(struct module *module, uint64_t address);
 
-/* For type.c: the compilation unit and scopes at an address. */
-Dwarf_Die *module_unit(struct module *module, uint64_t address, Dwarf_Addr *inside);
+/* The compilation unit at an address as the file counts, and the address as its debug information
+ * counts. False without debug information. */
+bool module_unit(struct module *module, uint64_t address, Dwarf_Die *unit, Dwarf_Addr *inside);
+
+/* The file itself, not its separate debug information; NULL if unreadable. The module's. */
+Elf *module_elf(struct module *module);
+
+/* The raw name of the function that begins at exactly this address, or NULL. The module's. */
+const char *module_function_at(struct module *module, uint64_t address);
+
+/* Follows an inlined or out-of-line copy to where the function is declared; returns `into`. */
+Dwarf_Die *declaration_of(Dwarf_Die *die, Dwarf_Die *into);
+
+/* The name with its namespaces and classes, or NULL. The caller frees it. */
+char *qualified_name(Dwarf_Die *die);
 
 /* The demangled name, or a copy of the name as it is. The caller frees it. */
 char *demangled(const char *name);
