@@ -53,7 +53,8 @@ static const char *name_of_slot(struct module *module, uint64_t address)
         GElf_Rela slot;
         for (int i = 0; data != NULL && gelf_getrela(data, i, &slot) != NULL; i++) {
             uint64_t type = GELF_R_TYPE(slot.r_info);
-            if (slot.r_offset == address && (type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT))
+            if (slot.r_offset == address &&
+                (type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT))
                 return name_in(elf, elf_getscn(elf, header.sh_link), &slot);
         }
     }

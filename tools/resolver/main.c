@@ -45,6 +45,23 @@ static struct module *select_module(char *rest)
     return module_open(path, rest);
 }
 
+/* Reads one line without its line feed. One that is too long is a bad request, not two: it is read
+ * to its end and left empty. */
+static bool read_request(char *line, size_t size)
+{
+    if (fgets(line, (int)size, stdin) == NULL)
+        return false;
+    size_t length = strcspn(line, "\n");
+    if (line[length] == '\0' && length == size - 1) {
+        int c;
+        while ((c = getchar()) != EOF && c != '\n')
+            continue;
+        length = 0;
+    }
+    line[length] = '\0';
+    return true;
+}
+
 int main(int count, char **arguments)
 {
     static char line[4700];
@@ -56,8 +73,7 @@ int main(int count, char **arguments)
         return 2;
     }
     unsetenv("DEBUGINFOD_URLS"); /* a report must not wait for the network */
-    while (fgets(line, sizeof line, stdin) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
+    while (read_request(line, sizeof line)) {
         if (strncmp(line, "M ", 2) == 0) {
             module = select_module(line + 2);
             continue;

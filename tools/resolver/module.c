@@ -199,7 +199,10 @@ char *qualified_name(Dwarf_Die *die)
         free(name);
         name = longer;
     }
-    free(scopes);
+    if (count >= 0)
+        free(scopes);
+    if (name != NULL)
+        shorten(name);
     return name;
 }
 
