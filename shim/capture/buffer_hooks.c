@@ -1,6 +1,7 @@
-/* Buffer hooks: calls that hand memory to the kernel. The kernel does not trap on dead memory, it
- * fails with EFAULT or stops short: then the shim asks whose memory that was. What was sent out of
- * a freed block is asked after the call, when the memory is known to be readable. */
+/* Buffer hooks: calls that hand memory to the kernel. The kernel does not trap on dead memory: it
+ * waits, fails with EFAULT, or stops short. So a buffer is looked up before the call, and again
+ * where the kernel could not go on: it may have died meanwhile. What was sent out of a freed block
+ * is asked after the call, when the memory is known to be readable. */
 #include "capture/real.h"
 #include "capture/signals.h"
 
@@ -15,6 +16,13 @@ static void ask(const void *address, const char *function, struct caller caller)
     if (arena_contains(address))
         event_buffer(address, function, caller);
     errno = saved;
+}
+
+static inline void before(const void *buffer, size_t size, const char *function,
+                          struct caller caller)
+{
+    if (__builtin_expect(size > 0 && arena_contains(buffer), 0))
+        ask(buffer, function, caller);
 }
 
 /* The first byte that the kernel did not reach. */
@@ -60,6 +68,7 @@ static void after_vector(const struct iovec *vector, size_t count, ssize_t done,
     EXPORT ssize_t name parameters                                                                 \
     {                                                                                              \
         real_need();                                                                               \
+        before(buffer, size, #name, CALLER_HERE());                                                \
         ssize_t done = real.name arguments;                                                        \
         check(buffer, size, done, #name, CALLER_HERE());                                           \
         return done;                                                                               \
@@ -68,6 +77,7 @@ static void after_vector(const struct iovec *vector, size_t count, ssize_t done,
 EXPORT ssize_t read(int descriptor, void *buffer, size_t size)
 {
     real_need();
+    before(buffer, size, "read", CALLER_HERE());
     ssize_t done = real.read(descriptor, buffer, size);
     after(buffer, size, done, "read", CALLER_HERE());
     if (__builtin_expect(signals_descriptor(descriptor), 0) && done > 0)

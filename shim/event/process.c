@@ -111,6 +111,7 @@ void event_prepare_fork(void)
 {
     thread_prepare_fork();
     if (event_heap_watched) {
+        arena_prepare_fork();
         object_prepare_fork();
         quarantine_prepare_fork();
     }
@@ -121,6 +122,7 @@ void event_forked(bool child)
     if (event_heap_watched) {
         quarantine_forked(child);
         object_forked(child);
+        arena_forked(child);
     }
     thread_forked(child);
     if (!child)

@@ -301,7 +301,15 @@ bool arena_reopen(struct object *object)
     return memory_protect((void *)object->place, object->place_size, PROT_READ | PROT_WRITE);
 }
 
-size_t arena_live(void)
+void arena_prepare_fork(void)
 {
-    return atomic_load(&live_bytes);
+    lock_take(&arena_lock);
+}
+
+void arena_forked(bool child)
+{
+    if (child)
+        lock_reset(&arena_lock);
+    else
+        lock_release(&arena_lock);
 }

@@ -48,7 +48,7 @@ bool arena_keeps_content(void);
 /* Opens a dead object's pages again with their last content; false where that is gone. */
 bool arena_reopen(struct object *object);
 
-/* Live bytes, for coverage. */
-size_t arena_live(void);
+void arena_prepare_fork(void);
+void arena_forked(bool child);
 
 #endif

@@ -57,45 +57,6 @@ static bool may_unwind(void)
     return unwinder.loaded && (guard.thread == NULL || !guard.thread->keeps_libc_signals);
 }
 
-/* The names that libunwind.h's macros give for x86-64. */
-#define UNWINDER_LIBRARY "libunwind.so.8"
-
-bool stack_start(void)
-{
-    void *library = dlopen(UNWINDER_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    if (library != NULL) {
-        const struct {
-            void *pointer;
-            const char *name;
-        } wanted[] = {
-            {&unwinder.backtrace, "unw_backtrace"},
-            {&unwinder.getcontext, "_Ux86_64_getcontext"},
-            {&unwinder.init_local2, "_ULx86_64_init_local2"},
-            {&unwinder.step, "_ULx86_64_step"},
-            {&unwinder.get_register, "_ULx86_64_get_reg"},
-            {&unwinder.is_signal_frame, "_ULx86_64_is_signal_frame"},
-        };
-        unwinder.loaded = true;
-        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-            void *symbol = dlsym(library, wanted[i].name);
-            __builtin_memcpy(wanted[i].pointer, &symbol, sizeof symbol);
-            unwinder.loaded = unwinder.loaded && symbol != NULL;
-        }
-        /* Per-thread caches need no lock: threads do not wait for each other's unwinding. */
-        int (*set_policy)(unw_addr_space_t, unw_caching_policy_t) = NULL;
-        unw_addr_space_t *space = dlsym(library, "_ULx86_64_local_addr_space");
-        void *symbol = dlsym(library, "_ULx86_64_set_caching_policy");
-        __builtin_memcpy(&set_policy, &symbol, sizeof symbol);
-        if (set_policy != NULL && space != NULL)
-            set_policy(*space, UNW_CACHE_PER_THREAD);
-    }
-    if (!unwinder.loaded)
-        output_tell_once("cannot load " UNWINDER_LIBRARY
-                         " (install Debian's libunwind8): stacks are one frame deep",
-                         NULL);
-    return unwinder.loaded;
-}
-
 bool stack_is_ours(uintptr_t address)
 {
     return address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext;
@@ -287,4 +248,44 @@ bool stack_get(uint32_t number, struct stack *stack)
         stack->count++;
     }
     return stack->count > 0;
+}
+
+/* The names that libunwind.h's macros give for x86-64. */
+#define UNWINDER_LIBRARY "libunwind.so.8"
+
+bool stack_start(void)
+{
+    (void)depot_ready(); /* now: a fork must not find it half made */
+    void *library = dlopen(UNWINDER_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (library != NULL) {
+        const struct {
+            void *pointer;
+            const char *name;
+        } wanted[] = {
+            {&unwinder.backtrace, "unw_backtrace"},
+            {&unwinder.getcontext, "_Ux86_64_getcontext"},
+            {&unwinder.init_local2, "_ULx86_64_init_local2"},
+            {&unwinder.step, "_ULx86_64_step"},
+            {&unwinder.get_register, "_ULx86_64_get_reg"},
+            {&unwinder.is_signal_frame, "_ULx86_64_is_signal_frame"},
+        };
+        unwinder.loaded = true;
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+            void *symbol = dlsym(library, wanted[i].name);
+            __builtin_memcpy(wanted[i].pointer, &symbol, sizeof symbol);
+            unwinder.loaded = unwinder.loaded && symbol != NULL;
+        }
+        /* Per-thread caches need no lock: threads do not wait for each other's unwinding. */
+        int (*set_policy)(unw_addr_space_t, unw_caching_policy_t) = NULL;
+        unw_addr_space_t *space = dlsym(library, "_ULx86_64_local_addr_space");
+        void *symbol = dlsym(library, "_ULx86_64_set_caching_policy");
+        __builtin_memcpy(&set_policy, &symbol, sizeof symbol);
+        if (set_policy != NULL && space != NULL)
+            set_policy(*space, UNW_CACHE_PER_THREAD);
+    }
+    if (!unwinder.loaded)
+        output_tell_once("cannot load " UNWINDER_LIBRARY
+                         " (install Debian's libunwind8): stacks are one frame deep",
+                         NULL);
+    return unwinder.loaded;
 }
