@@ -159,7 +159,7 @@ static char *clean_file(char *text)
     size_t length = text == NULL ? 0 : strlen(text);
     if (length > FILE_BYTES) {
         memmove(text, text + length - FILE_BYTES, FILE_BYTES + 1);
-        memcpy(text, "...", 3);
+        text[0] = text[1] = text[2] = '.';
     }
     return text;
 }
