@@ -19,10 +19,47 @@ static const struct option_row rows[] = {
 
 #define ROWS (sizeof rows / sizeof *rows)
 
+/* As a person writes it, and as options_parse() reads it. */
+static void add_size(struct text *text, uint64_t number)
+{
+    static const struct {
+        uint64_t unit;
+        char suffix;
+    } units[] = {{GIBI, 'G'}, {MEBI, 'M'}, {KIBI, 'K'}};
+    for (size_t i = 0; i < sizeof units / sizeof *units && number >= 64 * KIBI; i++)
+        if (number % units[i].unit == 0) {
+            text_add_decimal(text, number / units[i].unit);
+            text_add_char(text, units[i].suffix);
+            return;
+        }
+    text_add_decimal(text, number);
+}
+
 const struct option_row *options_rows(size_t *count)
 {
+    static const uint64_t numbers[] = {
+#define OPTION_FLAG(name, value, help) 0,
+#define OPTION_NUMBER(name, value, minimum, maximum, help) value,
+#define OPTION_TEXT(name, value, help) 0,
+#define OPTION_CHOICE(name, value, choices, help) 0,
+#include "base/options.def"
+#undef OPTION_FLAG
+#undef OPTION_NUMBER
+#undef OPTION_TEXT
+#undef OPTION_CHOICE
+    };
+    static struct option_row shown[ROWS];
+    static char initials[ROWS][24];
+    for (size_t i = 0; i < ROWS; i++) {
+        shown[i] = rows[i];
+        if (rows[i].kind != OPTION_IS_NUMBER)
+            continue;
+        struct text text = text_in(initials[i], sizeof initials[i]);
+        add_size(&text, numbers[i]); /* the row has the source's `32 * MEBI` */
+        shown[i].initial = initials[i];
+    }
     *count = ROWS;
-    return rows;
+    return shown;
 }
 
 static void *field_of(struct options *options, size_t row)
@@ -68,10 +105,13 @@ struct word {
     size_t length;
 };
 
+/* Not memcmp: the program may have one of its own, which may not be ready this early. */
 static bool same(struct word word, const char *string)
 {
-    return word.length == text_length(string) &&
-           __builtin_memcmp(word.start, string, word.length) == 0;
+    for (size_t i = 0; i < word.length; i++)
+        if (string[i] == '\0' || word.start[i] != string[i])
+            return false;
+    return string[word.length] == '\0';
 }
 
 static bool is_choice(const char *choices, struct word value)
@@ -80,7 +120,10 @@ static bool is_choice(const char *choices, struct word value)
         size_t length = 0;
         while (choices[length] != '\0' && choices[length] != '|')
             length++;
-        if (length == value.length && __builtin_memcmp(choices, value.start, length) == 0)
+        size_t equal = 0;
+        while (equal < length && equal < value.length && choices[equal] == value.start[equal])
+            equal++;
+        if (equal == length && equal == value.length)
             return true;
         if (choices[length] == '\0')
             return false;
@@ -104,8 +147,9 @@ static bool set_value(struct options *options, size_t index, struct word value, 
     case OPTION_IS_NUMBER:
         if (!text_parse_size(value.start, value.length, &number) || number < row->minimum ||
             number > row->maximum) {
-            text_format(error, "option %s takes a number from %lu to %lu, not '", row->name,
-                        row->minimum, row->maximum);
+            text_format(error, "option %s takes a number from %lu to ", row->name, row->minimum);
+            add_size(error, row->maximum);
+            text_add(error, ", not '");
             break;
         }
         *(uint64_t *)field = number;

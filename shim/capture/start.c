@@ -29,8 +29,10 @@ static bool is_heap_blind(void)
         return false;
     struct text text = text_in(line, sizeof line);
     const char *file = real_file_of(first);
-    text_format(&text, "%s defines its own malloc: its heap is not seen",
-                file == NULL ? "the program" : file);
+    bool library = file != NULL && text_find(file, ".so") != NULL;
+    text_format(&text, "%s defines its own malloc: its heap is not seen%s",
+                file == NULL ? "the program" : file,
+                library ? "; preload liboutlive.so before it" : "");
     output_tell_once(line, NULL);
     report_heap_is_blind();
     report_add_off("heap (the program defines its own malloc)");

@@ -1,4 +1,4 @@
-/* ELF file: see elf_file.h. Called by run.c. */
+/* ELF file: see elf_file.h. Called by target.c. */
 #include "elf_file.h"
 
 #include <elf.h>
@@ -46,9 +46,10 @@ static bool offset_of_address(struct view view, const Elf64_Ehdr *header, uint64
 
 static bool is_sanitizer_library(const char *name)
 {
-    static const char *const libraries[] = {"libasan.so",      "libtsan.so", "libubsan.so",
-                                            "liblsan.so",      "libmsan.so", "libclang_rt.asan",
-                                            "libclang_rt.tsan"};
+    static const char *const libraries[] = {
+        "libasan.so",       "libtsan.so",       "libubsan.so",       "liblsan.so",
+        "libhwasan.so",     "libclang_rt.asan", "libclang_rt.tsan",  "libclang_rt.ubsan",
+        "libclang_rt.lsan", "libclang_rt.msan", "libclang_rt.hwasan"};
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         if (strncmp(name, libraries[i], strlen(libraries[i])) == 0)
             return true;

@@ -1,6 +1,7 @@
 /* run: starts a program under the shim, passes signals and its exit status through, and turns the
  * shim's verdict into the exit status. Called by main.c. */
 #include "command.h"
+#include "supervise.h"
 #include "target.h"
 
 #include "base/options.h"
@@ -8,17 +9,11 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-static volatile sig_atomic_t program; /* process id signals are passed to */
 
 static int usage(FILE *stream, int status)
 {
@@ -38,15 +33,24 @@ static int usage(FILE *stream, int status)
     return status;
 }
 
+/* The path goes through LD_PRELOAD, which has no way to quote. */
+static int check_library(const char *path)
+{
+    if (strpbrk(path, " :") == NULL)
+        return 0;
+    fprintf(stderr, "outlive: LD_PRELOAD cannot name '%s': move it to a path without ' ' and ':'\n",
+            path);
+    return COMMAND_MISUSE;
+}
+
 static int find_library(char *path)
 {
     static const char *const places[] = {"liboutlive.so", "../lib/liboutlive.so",
                                          "../lib/x86_64-linux-gnu/liboutlive.so"};
     const char *given = getenv("OUTLIVE_LIBRARY");
     if (given != NULL) {
-        snprintf(path, PATH_MAX, "%s", given);
-        if (access(path, R_OK) == 0)
-            return 0;
+        if (realpath(given, path) != NULL && access(path, R_OK) == 0)
+            return check_library(path);
         fprintf(stderr, "outlive: OUTLIVE_LIBRARY names '%s', which cannot be read\n", given);
         return COMMAND_MISUSE;
     }
@@ -60,14 +64,15 @@ static int find_library(char *path)
         char joined[2 * PATH_MAX];
         snprintf(joined, sizeof joined, "%s/%s", self, places[i]);
         if (realpath(joined, path) != NULL)
-            return 0;
+            return check_library(path);
     }
-    fprintf(stderr, "outlive: liboutlive.so is not beside this command; set OUTLIVE_LIBRARY\n");
+    fputs("outlive: liboutlive.so is not beside this command; set OUTLIVE_LIBRARY\n", stderr);
     return COMMAND_MISUSE;
 }
 
-/* Adds name=value; the value is quoted, since paths may hold the separators. */
-static int add_option(char *text, size_t size, const char *argument)
+/* Adds name=value; the value is quoted, since paths may hold the separators. False if the text is
+ * full. */
+static bool add_option(char *text, size_t size, const char *argument)
 {
     const char *value = strchr(argument, '=');
     size_t used = strlen(text);
@@ -89,10 +94,13 @@ static int check_log(const char *path, const char *option)
         strcpy(directory, ".");
     else
         slash[slash == directory] = '\0';
-    if (access(directory, W_OK) == 0)
+    const char *unwritable = access(directory, W_OK) != 0 ? directory : NULL;
+    if (unwritable == NULL && access(path, F_OK) == 0 && access(path, W_OK) != 0)
+        unwritable = path;
+    if (unwritable == NULL)
         return 0;
     fprintf(stderr, "outlive: %s='%s' cannot be written (%s: %s); name another place\n", option,
-            path, directory, strerror(errno));
+            path, unwritable, strerror(errno));
     return COMMAND_MISUSE;
 }
 
@@ -112,178 +120,136 @@ static struct status *make_status(void)
     return status;
 }
 
-static void pass_on(int number, siginfo_t *info, void *context)
-{
-    (void)context;
-    /* What the terminal sends, it sends to the program too. */
-    if (info->si_code == SI_KERNEL && (number == SIGINT || number == SIGQUIT))
-        return;
-    if (program > 0)
-        kill((pid_t)program, number);
-}
-
-static const int passed[] = {SIGTERM, SIGINT,  SIGHUP,   SIGQUIT, SIGUSR1, SIGUSR2,
-                             SIGALRM, SIGCONT, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU};
-
-static void pass_signals(void)
-{
-    struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
-    sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof passed / sizeof *passed - 3; i++)
-        sigaction(passed[i], &action, NULL);
-}
-
-/* The youngest living child: of a daemon, the process that went into the background. */
-static pid_t some_child(void)
-{
-    char path[64], line[256];
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    FILE *file = fopen(path, "re");
-    pid_t child = -1;
-    if (file != NULL && fgets(line, sizeof line, file) != NULL)
-        child = (pid_t)atoi(line);
-    if (file != NULL)
-        fclose(file);
-    return child > 0 ? child : -1;
-}
-
-static int wait_for_end(pid_t first, int daemon)
-{
-    int status = 0, last = 0;
-    for (;;) {
-        pid_t ended = waitpid(daemon ? -1 : first, &status, 0);
-        if (ended < 0 && errno == EINTR)
-            continue;
-        if (ended < 0)
-            return last;
-        last = status;
-        if (!daemon)
-            return last;
-        pid_t next = some_child();
-        if (next > 0 && ended == (pid_t)program)
-            program = next;
-    }
-}
-
-static int end_as(int status, int exitcode, int failed)
-{
-    if (failed)
-        return exitcode;
-    if (WIFEXITED(status))
-        return WEXITSTATUS(status);
-    int number = WTERMSIG(status);
-    struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none); /* the program's core is the one to keep */
-    signal(number, SIG_DFL);
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, number);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-    raise(number);
-    return 128 + number;
-}
-
-static int verdict(const struct status *page, const struct options *options, const char *name)
+/* Gives the shim's last words. True if the run fails whatever the program's status. */
+static bool verdict(const struct status *page, const struct options *options, const char *name)
 {
     uint32_t spilled = atomic_load(&page->spill_length);
     if (spilled > STATUS_SPILL_SIZE)
         spilled = STATUS_SPILL_SIZE;
     if (spilled > 0)
         fwrite(page->spill, 1, spilled, stderr);
-    int failed = atomic_load(&page->confirmed) > 0;
+    bool failed = atomic_load(&page->confirmed) > 0;
     if (options->enabled && atomic_load(&page->loaded) == 0)
         fprintf(stderr, "outlive: the shim never came up in %s: nothing was watched\n", name);
     if (strcmp(options->require, "heap") == 0 &&
         (atomic_load(&page->blind_heap) != 0 || atomic_load(&page->loaded) == 0)) {
         fprintf(stderr, "outlive: require=heap: the heap of %s was not seen\n", name);
-        failed = 1;
+        failed = true;
     }
     return failed;
+}
+
+/* Reads the options, first from the environment, then from the words up to "--". Returns the index
+ * of the program's name, or -1 after one line that says what is wrong. */
+static int read_options(int count, char **arguments, struct options *options, bool *daemon,
+                        char *text, size_t size)
+{
+    char error[512];
+    const char *inherited = getenv("OUTLIVE_OPTIONS");
+    options_default(options);
+    if (snprintf(text, size, "%s", inherited == NULL ? "" : inherited) >= (int)size) {
+        fputs("outlive: OUTLIVE_OPTIONS is too long\n", stderr);
+        return -1;
+    }
+    if (!options_parse(options, text, error, sizeof error)) {
+        fprintf(stderr, "outlive: OUTLIVE_OPTIONS: %s\n", error);
+        return -1;
+    }
+    int at = 1;
+    for (; at < count && arguments[at][0] == '-'; at++) {
+        const char *word = arguments[at];
+        if (strcmp(word, "--") == 0) {
+            at++;
+            break;
+        }
+        if (strcmp(word, "--daemon") == 0) {
+            *daemon = true;
+            continue;
+        }
+        if (word[1] != '-') {
+            fprintf(stderr, "outlive: unknown option '%s'; `outlive run --help` lists all\n", word);
+            return -1;
+        }
+        if (strchr(word, '\'') != NULL && strchr(word, '"') != NULL) {
+            fprintf(stderr, "outlive: a value may hold ' or \", not both: %s\n", word);
+            return -1;
+        }
+        if (!add_option(text, size, word + 2)) {
+            fputs("outlive: the options are too long\n", stderr);
+            return -1;
+        }
+        if (!options_parse(options, text, error, sizeof error)) {
+            fprintf(stderr, "outlive: %s\n", error);
+            return -1;
+        }
+    }
+    if (at < count)
+        return at;
+    fputs("outlive: no program named; write: outlive run [options] -- PROGRAM ARGS\n", stderr);
+    return -1;
+}
+
+static int check_files(const struct options *options)
+{
+    int refused = check_log(options->log_path, "log_path");
+    if (refused == 0)
+        refused = check_log(options->json_path, "json_path");
+    if (refused == 0 && options->suppressions[0] != '\0' &&
+        access(options->suppressions, R_OK) != 0) {
+        fprintf(stderr, "outlive: suppressions='%s': %s\n", options->suppressions, strerror(errno));
+        refused = COMMAND_MISUSE;
+    }
+    return refused;
+}
+
+/* What was to be preloaded before stays so, behind the shim. */
+static bool set_environment(const char *library, const char *options)
+{
+    const char *before = getenv("LD_PRELOAD");
+    char *preload = NULL;
+    if (before == NULL || *before == '\0')
+        before = NULL;
+    if (asprintf(&preload, "%s%s%s", library, before == NULL ? "" : ":",
+                 before == NULL ? "" : before) < 0)
+        return false;
+    bool set = setenv("LD_PRELOAD", preload, 1) == 0 && setenv("OUTLIVE_OPTIONS", options, 1) == 0;
+    free(preload);
+    return set;
 }
 
 int run_program(int count, char **arguments)
 {
     static char options_text[16384];
-    struct options options;
-    char error[512], library[PATH_MAX], preload[2 * PATH_MAX];
-    int daemon = 0, at = 1;
-    const char *inherited = getenv("OUTLIVE_OPTIONS");
-    options_default(&options);
-    if (inherited != NULL)
-        snprintf(options_text, sizeof options_text, "%s", inherited);
-    if (!options_parse(&options, options_text, error, sizeof error)) {
-        fprintf(stderr, "outlive: OUTLIVE_OPTIONS: %s\n", error);
-        return COMMAND_MISUSE;
-    }
-    for (; at < count && strncmp(arguments[at], "--", 2) == 0; at++) {
-        const char *word = arguments[at] + 2;
-        if (*word == '\0') {
-            at++;
-            break;
-        }
-        if (strcmp(word, "help") == 0)
+    static struct options options;
+    char library[PATH_MAX];
+    bool daemon = false;
+    for (int i = 1; i < count && arguments[i][0] == '-' && strcmp(arguments[i], "--") != 0; i++)
+        if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0)
             return usage(stdout, 0);
-        if (strcmp(word, "daemon") == 0) {
-            daemon = 1;
-            continue;
-        }
-        if (!add_option(options_text, sizeof options_text, word)) {
-            fputs("outlive: the options are too long\n", stderr);
-            return COMMAND_MISUSE;
-        }
-        if (!options_parse(&options, options_text, error, sizeof error)) {
-            fprintf(stderr, "outlive: %s\n", error);
-            return COMMAND_MISUSE;
-        }
-    }
-    if (at >= count) {
-        fputs("outlive: no program named; write: outlive run [options] -- PROGRAM ARGS\n", stderr);
+    int at = read_options(count, arguments, &options, &daemon, options_text, sizeof options_text);
+    if (at < 0)
         return COMMAND_MISUSE;
-    }
     char **command = arguments + at;
     int refused = target_check(command[0]);
     if (refused == 0)
-        refused = check_log(options.log_path, "log_path");
-    if (refused == 0)
-        refused = check_log(options.json_path, "json_path");
-    if (refused == 0 && options.suppressions[0] != '\0' &&
-        access(options.suppressions, R_OK) != 0) {
-        fprintf(stderr, "outlive: suppressions='%s': %s\n", options.suppressions, strerror(errno));
-        refused = COMMAND_MISUSE;
-    }
+        refused = check_files(&options);
     if (refused == 0)
         refused = find_library(library);
     if (refused != 0)
         return refused;
     struct status *page = make_status();
-    if (page == NULL) {
+    if (page == NULL || !set_environment(library, options_text)) {
         fprintf(stderr, "outlive: no shared memory for the verdict: %s\n", strerror(errno));
         return COMMAND_MISUSE;
     }
-    const char *before = getenv("LD_PRELOAD");
-    snprintf(preload, sizeof preload, "%s%s%s", library, before == NULL ? "" : ":",
-             before == NULL ? "" : before);
-    if (daemon)
-        prctl(PR_SET_CHILD_SUBREAPER, 1);
-    sigset_t all, held;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &held); /* until the program's number is known */
-    pid_t child = fork();
-    if (child == 0) {
-        setenv("LD_PRELOAD", preload, 1);
-        setenv("OUTLIVE_OPTIONS", options_text, 1);
-        sigprocmask(SIG_SETMASK, &held, NULL);
-        execvp(command[0], command);
-        fprintf(stderr, "outlive: cannot run %s: %s\n", command[0], strerror(errno));
-        _exit(errno == ENOENT ? 127 : 126);
+    int status = 0;
+    int why = supervise(command, daemon, &status);
+    if (why != 0) {
+        fprintf(stderr, "outlive: cannot run %s: %s%s\n", command[0], strerror(why),
+                why == ENOENT ? " (its loader is missing)" : "");
+        return why == ENOENT ? 127 : 126;
     }
-    if (child < 0) {
-        fprintf(stderr, "outlive: cannot start a process: %s\n", strerror(errno));
-        return COMMAND_MISUSE;
-    }
-    program = child;
-    pass_signals();
-    sigprocmask(SIG_SETMASK, &held, NULL);
-    int status = wait_for_end(child, daemon);
-    return end_as(status, (int)options.exitcode, verdict(page, &options, command[0]));
+    if (verdict(page, &options, command[0]))
+        return (int)options.exitcode;
+    return end_as(status);
 }

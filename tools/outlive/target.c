@@ -17,22 +17,35 @@
 
 enum { MISSING = 127, NOT_EXECUTABLE = 126, SCRIPTS_MOST = 4 };
 
-/* As execvp() looks. */
+/* As execvp() looks: past folders and files that may not be run, but they are named if nothing
+ * else is found. */
 static int find(const char *program, char *path)
 {
+    struct stat status;
+    char second_best[PATH_MAX] = "";
     if (strchr(program, '/') != NULL) {
         snprintf(path, PATH_MAX, "%s", program);
         return access(path, F_OK);
     }
     const char *directories = getenv("PATH");
-    for (const char *at = directories == NULL ? "/usr/bin:/bin" : directories; *at != '\0';) {
+    if (*program == '\0')
+        return -1;
+    for (const char *at = directories == NULL ? "/bin:/usr/bin" : directories;; at++) {
         size_t length = strcspn(at, ":");
-        snprintf(path, PATH_MAX, "%.*s/%s", (int)length, length == 0 ? "." : at, program);
-        if (access(path, X_OK) == 0)
-            return 0;
-        at += length + (at[length] == ':');
+        int used = snprintf(path, PATH_MAX, "%.*s/%s", length == 0 ? 1 : (int)length,
+                            length == 0 ? "." : at, program);
+        if (used < PATH_MAX && stat(path, &status) == 0 && S_ISREG(status.st_mode)) {
+            if (access(path, X_OK) == 0)
+                return 0;
+            if (second_best[0] == '\0')
+                memcpy(second_best, path, (size_t)used + 1);
+        }
+        at += length;
+        if (*at == '\0')
+            break;
     }
-    return -1;
+    memcpy(path, second_best, sizeof second_best);
+    return second_best[0] == '\0' ? -1 : 0;
 }
 
 static int refuse(int status, const char *path, const char *why)
@@ -83,6 +96,8 @@ int target_check(const char *program)
             return refuse(MISSING, path, strerror(errno));
         if (S_ISDIR(status.st_mode))
             return refuse(NOT_EXECUTABLE, path, "is a directory; name a program");
+        if (!S_ISREG(status.st_mode))
+            return refuse(NOT_EXECUTABLE, path, "is not a regular file; name a program");
         if (access(path, X_OK) != 0)
             return refuse(NOT_EXECUTABLE, path,
                           "is not executable; chmod +x it, or name a program");
