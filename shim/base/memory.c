@@ -3,7 +3,9 @@
 
 #include "base/system.h"
 
+#include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 static void *map(size_t size, int protection)
 {
@@ -12,8 +14,19 @@ static void *map(size_t size, int protection)
     return result < 0 && result > -4096 ? NULL : (void *)result;
 }
 
+/* Under `ulimit -v` addresses are the program's, too: at most a sixteenth for one table. */
+static size_t address_share(void)
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    (void)system_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit);
+    return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur / 16;
+}
+
 static void *map_shrinking(size_t *size, size_t minimum, int protection)
 {
+    size_t share = address_share();
+    while (*size > share && *size / 2 >= minimum)
+        *size = ROUND_UP(*size / 2, PAGE_SIZE);
     for (;;) {
         void *start = map(*size, protection);
         if (start != NULL)

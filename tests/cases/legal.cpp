@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <queue>
 #include <string>
@@ -141,6 +142,16 @@ int main(int count, char **arguments)
     if ((uintptr_t)wide % 256 != 0)
         return 4;
     delete wide;
+    delete[] new (std::nothrow) std::string[3];
+    delete new (std::nothrow) Wide;
+    volatile size_t impossible = SIZE_MAX / 2; // allocation failures reach the program as ever
+    if (new (std::nothrow) char[impossible] != nullptr)
+        return 6;
+    try {
+        case_sink = (uintptr_t)::operator new(impossible);
+        return 7;
+    } catch (const std::bad_alloc &) {
+    }
     void *aligned = nullptr;
     if (posix_memalign(&aligned, 1024, 5000) != 0 || (uintptr_t)aligned % 1024 != 0)
         return 5;
