@@ -3,6 +3,8 @@
 
 #include "base/options.h"
 
+#include <stdio.h>
+
 static struct options options;
 static char error[256];
 
@@ -27,6 +29,23 @@ static void has_defaults(void **state)
         assert_non_null(rows[i].name);
         assert_true(strlen(rows[i].help) > 0);
     }
+}
+
+/* What the usage and the docs show can be written back. */
+static void shows_defaults_that_it_takes(void **state)
+{
+    static struct options defaults;
+    size_t count;
+    (void)state;
+    options_default(&defaults);
+    const struct option_row *rows = options_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        char pair[256];
+        assert_in_range(snprintf(pair, sizeof pair, "%s='%s'", rows[i].name, rows[i].initial), 1,
+                        sizeof pair - 1);
+        assert_true(options_parse(&options, pair, error, sizeof error));
+    }
+    assert_memory_equal(&options, &defaults, sizeof options);
 }
 
 static void takes_pairs(void **state)
@@ -56,6 +75,11 @@ static void names_what_is_wrong(void **state)
         {"poison=", "takes a number"},
         {"poison=4097", "takes a number from 0 to 4096, not '4097'"},
         {"enabled=2", "takes 0 or 1, not '2'"},
+        {"guard_memory=65G", "to 64G, not '65G'"},
+        {"guard_memory=-1", "takes a number"},
+        {"guard=aut", "takes one of auto|marker|mprotect|off, not 'aut'"},
+        {"guard=", "takes one of auto"},
+        {"poiso=1", "unknown option 'poiso'"},
         {"guard=mark", "takes one of auto|marker|mprotect|off, not 'mark'"},
         {"log_path='x", "lacks its closing '"},
         {"=5", "unknown option ''"},
@@ -79,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(has_defaults, start),
+        cmocka_unit_test_setup(shows_defaults_that_it_takes, start),
         cmocka_unit_test_setup(takes_pairs, start),
         cmocka_unit_test_setup(names_what_is_wrong, start),
         cmocka_unit_test_setup(keeps_what_came_before, start),
