@@ -5,7 +5,9 @@
 #include "base/system.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -94,13 +96,17 @@ static bool log_ready(struct log_file *log)
     return open_log(log);
 }
 
-static bool write_all(int descriptor, const char *bytes, size_t length)
+/* Waits for a reader that is slow, not for one that is stuck: the program's end must not hang on a
+ * non-blocking pipe that nobody empties. */
+#define WAITS_MOST 2000
+
+static bool write_rest(int descriptor, const char *bytes, size_t length)
 {
-    while (length > 0) {
+    for (int waits = 0; length > 0;) {
         long written = system_write(descriptor, bytes, length);
-        if (written == -4 /* EINTR */)
+        if (written == -EINTR)
             continue;
-        if (written == -11 /* EAGAIN: a program may make its standard error non-blocking */) {
+        if (written == -EAGAIN && waits++ < WAITS_MOST) {
             system_sleep_ms(1);
             continue;
         }
@@ -110,6 +116,21 @@ static bool write_all(int descriptor, const char *bytes, size_t length)
         length -= (size_t)written;
     }
     return true;
+}
+
+/* A closed pipe must not kill a program that never wrote to it: the SIGPIPE we cause is taken back.
+ */
+static bool write_all(int descriptor, const char *bytes, size_t length)
+{
+    uint64_t pipe_signal = UINT64_C(1) << (SIGPIPE - 1), before = 0, pending = 0;
+    const struct timespec now = {0, 0};
+    (void)system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&pipe_signal, (long)&before, 8);
+    (void)system_call3(SYS_rt_sigpending, (long)&pending, 8, 0);
+    bool ok = write_rest(descriptor, bytes, length);
+    if (!ok && (pending & pipe_signal) == 0)
+        (void)system_call4(SYS_rt_sigtimedwait, (long)&pipe_signal, 0, (long)&now, 8);
+    (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8);
+    return ok;
 }
 
 static void spill(const char *bytes, size_t length)

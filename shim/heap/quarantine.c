@@ -12,7 +12,8 @@
 
 #define RING 4096 /* records of one thread's ring; the option's maximum */
 #define SHUTDOWN_FIRST ((uint32_t)THREAD_BLOCKS_MAXIMUM * RING)
-#define SHUTDOWN_POISON 256 /* bytes; a program that ends has time for more */
+#define SHUTDOWN_LEAST 65536 /* records for the shutdown phase, at the least */
+#define SHUTDOWN_POISON 256  /* bytes; a program that ends has time for more */
 
 static struct block *records;
 static uint32_t record_count;
@@ -48,7 +49,7 @@ bool quarantine_start(const struct options *options, const struct quarantine_cal
 {
     size_t size = (size_t)POISON_IDS * sizeof *records;
     calls = *given;
-    records = memory_map_sparse(&size, SHUTDOWN_FIRST * sizeof *records);
+    records = memory_map_sparse(&size, (SHUTDOWN_FIRST + SHUTDOWN_LEAST) * sizeof *records);
     if (records == NULL) {
         output_tell_once("no address space for the quarantine (ulimit -v?): freed blocks are not "
                          "poisoned",
@@ -213,7 +214,9 @@ void quarantine_check(void)
     for (uint32_t number = 0; thread_block_of_number(number) != NULL; number++)
         for (uint32_t i = 0; i < ring_blocks; i++)
             check_record(&records[number * RING + i]);
-    lock_take(&shutdown_lock);
+    /* The exit may come from a signal handler that interrupted the holder. */
+    if (!lock_take_within(&shutdown_lock, 200))
+        return;
     uint32_t room = record_count - SHUTDOWN_FIRST;
     for (uint32_t i = 0; i < shutdown_count; i++)
         check_record(&records[SHUTDOWN_FIRST + (shutdown_head + room - 1 - i) % room]);

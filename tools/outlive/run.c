@@ -124,6 +124,7 @@ static struct status *make_status(void)
 static bool verdict(const struct status *page, const struct options *options, const char *name)
 {
     uint32_t spilled = atomic_load(&page->spill_length);
+    signal(SIGPIPE, SIG_IGN); /* the status is worth more than words nobody reads */
     if (spilled > STATUS_SPILL_SIZE)
         spilled = STATUS_SPILL_SIZE;
     if (spilled > 0)
