@@ -93,8 +93,10 @@ void write_when(struct text *text, const struct finding *finding)
         clock_nanoseconds_between(finding->end.ticks, finding->touch.ticks) / 1000;
     if (microseconds >= 10000)
         text_format(text, "%lu ms after ", microseconds / 1000);
-    else
+    else if (microseconds >= 1000)
         text_format(text, "%lu.%lu ms after ", microseconds / 1000, microseconds % 1000 / 100);
+    else
+        text_format(text, "%lu us after ", microseconds);
     if (finding->end.actor.reference == finding->touch.actor.reference)
         text_add(text, "it had destroyed it itself");
     else {
