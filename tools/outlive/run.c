@@ -232,7 +232,7 @@ int run_program(int count, char **arguments)
     if (at < 0)
         return COMMAND_MISUSE;
     char **command = arguments + at;
-    int refused = target_check(command[0]);
+    int refused = target_check(command[0], options.follow_exec);
     if (refused == 0)
         refused = check_files(&options);
     if (refused == 0)

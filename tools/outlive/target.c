@@ -69,6 +69,18 @@ static int interpreter_of(const char *bytes, size_t size, char *path)
     return 0;
 }
 
+/* env is what the loader puts the shim into; what it starts in its own place is not followed. A
+ * run that watches nothing must not look green. */
+static void warn_of_env(const char *script, const char *interpreter)
+{
+    const char *slash = strrchr(interpreter, '/');
+    if (strcmp(slash == NULL ? interpreter : slash + 1, "env") == 0)
+        fprintf(stderr,
+                "outlive: %s is started through %s, behind which nothing is watched; add "
+                "--follow_exec=1, or name the interpreter: outlive run -- INTERPRETER %s\n",
+                script, interpreter, script);
+}
+
 static int check_privileges(const char *path, const struct stat *status)
 {
     char capability[64];
@@ -85,7 +97,7 @@ static int check_privileges(const char *path, const struct stat *status)
     return 0;
 }
 
-int target_check(const char *program)
+int target_check(const char *program, bool follow_exec)
 {
     char path[PATH_MAX];
     if (find(program, path) != 0)
@@ -118,6 +130,8 @@ int target_check(const char *program)
             munmap(bytes, size);
             if (failed != 0)
                 return refuse(NOT_EXECUTABLE, program, "is a script without an interpreter");
+            if (!follow_exec)
+                warn_of_env(program, path);
             continue;
         }
         enum elf_refusal refusal = elf_inspect(bytes, size);

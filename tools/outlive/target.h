@@ -2,8 +2,11 @@
 #ifndef OUTLIVE_TOOLS_TARGET_H
 #define OUTLIVE_TOOLS_TARGET_H
 
-/* 0 if the program can be run under the shim. Otherwise prints one line and returns the exit
- * status: 127 missing, 126 not executable (as shells do), COMMAND_MISUSE refused. */
-int target_check(const char *program);
+#include <stdbool.h>
+
+/* 0 if the program can be run under the shim, perhaps after one line of warning. Otherwise prints
+ * one line and returns the exit status: 127 missing, 126 not executable (as shells do),
+ * COMMAND_MISUSE refused. */
+int target_check(const char *program, bool follow_exec);
 
 #endif
