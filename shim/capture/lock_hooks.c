@@ -6,6 +6,8 @@
 #include "event/event.h"
 #include "heap/arena.h"
 
+#include <errno.h>
+
 static inline bool suspicious(const void *lock)
 {
     return guard_active &&
@@ -24,7 +26,6 @@ static inline bool suspicious(const void *lock)
 
 typedef const struct timespec *until;
 
-LOCK_HOOK(pthread_mutex_lock, (pthread_mutex_t * mutex), (mutex), mutex)
 LOCK_HOOK(pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex), mutex)
 LOCK_HOOK(pthread_mutex_timedlock, (pthread_mutex_t * mutex, until end), (mutex, end), mutex)
 LOCK_HOOK(pthread_mutex_clocklock, (pthread_mutex_t * mutex, clockid_t clock, until end),
@@ -39,12 +40,14 @@ LOCK_HOOK(pthread_cond_clockwait,
           (condition, mutex, clock, end), condition)
 LOCK_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
 LOCK_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
-LOCK_HOOK(pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock), lock)
 LOCK_HOOK(pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock), lock)
 LOCK_HOOK(pthread_rwlock_timedrdlock, (pthread_rwlock_t * lock, until end), (lock, end), lock)
-LOCK_HOOK(pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock), lock)
 LOCK_HOOK(pthread_rwlock_trywrlock, (pthread_rwlock_t * lock), (lock), lock)
 LOCK_HOOK(pthread_rwlock_timedwrlock, (pthread_rwlock_t * lock, until end), (lock, end), lock)
+LOCK_HOOK(pthread_rwlock_clockrdlock, (pthread_rwlock_t * lock, clockid_t clock, until end),
+          (lock, clock, end), lock)
+LOCK_HOOK(pthread_rwlock_clockwrlock, (pthread_rwlock_t * lock, clockid_t clock, until end),
+          (lock, clock, end), lock)
 LOCK_HOOK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), lock)
 LOCK_HOOK(sem_wait, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(sem_trywait, (sem_t * semaphore), (semaphore), semaphore)
@@ -54,6 +57,46 @@ LOCK_HOOK(mtx_lock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_trylock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_timedlock, (mtx_t * mutex, until end), (mutex, end), mutex)
 LOCK_HOOK(mtx_unlock, (mtx_t * mutex), (mutex), mutex)
+
+/* Locks that wait for ever. The lock may die between the look and the wait, and a poisoned one is
+ * never released: so the wait is cut into seconds, with a look after each. A waiter changes the
+ * first word; the second still tells. */
+static inline bool died_meanwhile(const void *lock)
+{
+    return suspicious(lock) ||
+           (!arena_contains(lock) && ((const uint64_t *)lock)[1] >> 56 == POISON_FREED);
+}
+
+#define WAITING_HOOK(name, type, try, clocked)                                                     \
+    EXPORT int name(type *lock)                                                                    \
+    {                                                                                              \
+        if (__builtin_expect(suspicious(lock), 0))                                                 \
+            event_lock_slow(lock, #name, CALLER_HERE());                                           \
+        real_need();                                                                               \
+        if (!guard_active || real.clocked == NULL)                                                 \
+            return real.name(lock);                                                                \
+        int result = real.try(lock);                                                               \
+        if (__builtin_expect(result != EBUSY, 1))                                                  \
+            return result;                                                                         \
+        for (;;) {                                                                                 \
+            struct timespec end;                                                                   \
+            clock_gettime(CLOCK_MONOTONIC, &end);                                                  \
+            end.tv_sec++;                                                                          \
+            result = real.clocked(lock, CLOCK_MONOTONIC, &end);                                    \
+            if (result == EINVAL) /* a kind of lock that cannot wait with a clock */               \
+                return real.name(lock);                                                            \
+            if (result != ETIMEDOUT)                                                               \
+                return result;                                                                     \
+            if (died_meanwhile(lock))                                                              \
+                event_lock_slow(lock, #name, CALLER_HERE());                                       \
+        }                                                                                          \
+    }
+
+WAITING_HOOK(pthread_mutex_lock, pthread_mutex_t, pthread_mutex_trylock, pthread_mutex_clocklock)
+WAITING_HOOK(pthread_rwlock_rdlock, pthread_rwlock_t, pthread_rwlock_tryrdlock,
+             pthread_rwlock_clockrdlock)
+WAITING_HOOK(pthread_rwlock_wrlock, pthread_rwlock_t, pthread_rwlock_trywrlock,
+             pthread_rwlock_clockwrlock)
 
 /* A spinlock is four bytes and may be unaligned to eight: only the arena can be asked. */
 static inline bool suspicious_spin(const void *lock)

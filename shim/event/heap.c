@@ -156,6 +156,8 @@ void event_lock_slow(const void *address, const char *function, struct caller ca
     struct finding finding;
     struct object *object = arena_contains(address) ? arena_object(address) : NULL;
     const struct block *block = arena_contains(address) ? NULL : quarantine_at(address);
+    if (block == NULL && object == NULL)
+        block = quarantine_at((const char *)address + 8); /* a waiter changed the first word */
     bool dead = object != NULL && atomic_load(&object->state) == OBJECT_DEAD &&
                 !atomic_load(&object->opened);
     if (dead || block != NULL) {
