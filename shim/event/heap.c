@@ -144,6 +144,7 @@ void tell_late_write(const struct block *block, uint32_t word, uint64_t found)
     struct finding finding;
     struct caller nowhere = {0, 0};
     capture_touch(&noticed, ACCESS_WRITE, (const void *)block->address, NULL, nowhere);
+    noticed.stack.count = 0; /* where it was noticed says nothing about the writer */
     detect_late_write(&finding, &noticed, block, word, found);
     report_or_stop(&finding);
 }

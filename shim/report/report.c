@@ -70,6 +70,8 @@ static bool seen_before(const struct finding *finding)
     /* Where no birth is known, the place of the touch tells bugs apart. */
     if (birth == 0 && finding->touch.has && finding->touch.stack.count > 0)
         birth = finding->touch.stack.frames[0];
+    else if (birth == 0 && finding->end.has)
+        birth = finding->end.stack.frames[0];
     for (size_t i = 0; i < seen_count; i++)
         if (seen[i].entry == entry && seen[i].birth == birth && seen[i].kind == finding->kind)
             return true;

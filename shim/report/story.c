@@ -231,11 +231,14 @@ static void write_timeline(struct text *text, const struct named_finding *named)
     text_add(text, "\n    ");
     write_label(text, "object", 6);
     write_row(text, column_of(marks, count, 'B'), 'B', column_of(marks, count, 'D'), 'D', count);
-    text_add(text, "    ");
-    size_t before = text->length;
-    write_actor(text, &finding->touch.actor);
-    write_label(text, "", text->length - before);
-    write_row(text, column_of(marks, count, 'S'), 'S', column_of(marks, count, 'X'), 'X', count);
+    if (finding->kind != KIND_LATE_WRITE) { /* whose thread is not known */
+        text_add(text, "    ");
+        size_t before = text->length;
+        write_actor(text, &finding->touch.actor);
+        write_label(text, "", text->length - before);
+        write_row(text, column_of(marks, count, 'S'), 'S', column_of(marks, count, 'X'), 'X',
+                  count);
+    }
     text_format(text, "    B birth, D destruction, S start of the thread, X %s\n",
                 finding->kind == KIND_LATE_WRITE ? "noticed" : "the touch");
 }
