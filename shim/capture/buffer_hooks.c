@@ -21,6 +21,7 @@ static void ask(const void *address, const char *function, struct caller caller)
 static inline void before(const void *buffer, size_t size, const char *function,
                           struct caller caller)
 {
+    event_waited();
     if (__builtin_expect(size > 0 && arena_contains(buffer), 0))
         ask(buffer, function, caller);
 }

@@ -9,42 +9,28 @@
 
 #define NATURAL 16 /* alignment of malloc: System V ABI AMD64, max_align_t */
 
-static void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
+static inline void release(void *address, enum origin end, struct caller caller)
 {
-    if (!event_heap_watched || !guard_enter())
-        return NULL;
-    void *place = event_allocate(size, alignment, origin, caller);
-    guard_leave();
-    return place;
-}
-
-static void release(void *address, struct caller caller)
-{
-    if (address == NULL)
+    if (__builtin_expect(address == NULL || real_is_early(address), 0) ||
+        event_free(address, end, caller))
         return;
-    if (event_heap_watched && guard_enter()) {
-        bool taken = event_free(address, ORIGIN_FREE, caller);
-        guard_leave();
-        if (taken)
-            return;
-    } else if (arena_contains(address)) {
-        event_free_nested(address);
-        return;
-    }
-    real_release(address);
+    real_need();
+    real.free(address);
 }
 
 EXPORT void *malloc(size_t size)
 {
-    void *place = guarded(size, NATURAL, ORIGIN_MALLOC, CALLER_HERE());
-    return place != NULL ? place : real_allocate(size);
+    void *place = event_allocate(size, NATURAL, ORIGIN_MALLOC, CALLER_HERE());
+    if (__builtin_expect(place != NULL, 0))
+        return place;
+    return __builtin_expect(real.malloc != NULL, 1) ? real.malloc(size) : real_allocate(size);
 }
 
 EXPORT void *calloc(size_t count, size_t size)
 {
     size_t total;
     if (!__builtin_mul_overflow(count, size, &total)) {
-        void *place = guarded(total, NATURAL, ORIGIN_CALLOC, CALLER_HERE());
+        void *place = event_allocate(total, NATURAL, ORIGIN_CALLOC, CALLER_HERE());
         if (place != NULL)
             return place;
     }
@@ -55,32 +41,23 @@ EXPORT void *calloc(size_t count, size_t size)
 
 EXPORT void free(void *address)
 {
-    release(address, CALLER_HERE());
+    release(address, ORIGIN_FREE, CALLER_HERE());
 }
 
 EXPORT void cfree(void *address)
 {
-    release(address, CALLER_HERE());
+    release(address, ORIGIN_FREE, CALLER_HERE());
 }
 
 static void *move(void *address, size_t held, size_t size, struct caller caller)
 {
-    void *fresh = guarded(size, NATURAL, ORIGIN_REALLOC, caller);
+    void *fresh = event_allocate(size, NATURAL, ORIGIN_REALLOC, caller);
     if (fresh == NULL)
         fresh = real_allocate(size);
     if (fresh == NULL)
         return NULL;
     __builtin_memcpy(fresh, address, held < size ? held : size);
-    if (guard_enter()) {
-        bool taken = event_free(address, ORIGIN_REALLOC, caller);
-        guard_leave();
-        if (taken)
-            return fresh;
-    } else if (arena_contains(address)) {
-        event_free_nested(address);
-        return fresh;
-    }
-    real_release(address);
+    release(address, ORIGIN_REALLOC, caller);
     return fresh;
 }
 
@@ -91,18 +68,18 @@ static void *resize(void *address, size_t size, struct caller caller)
 {
     real_need();
     if (address == NULL) {
-        void *place = guarded(size, NATURAL, ORIGIN_REALLOC, caller);
+        void *place = event_allocate(size, NATURAL, ORIGIN_REALLOC, caller);
         return place != NULL ? place : real_allocate(size);
     }
     if (arena_contains(address)) {
         struct object *object = arena_object(address);
         if (object == NULL || object->address != (uintptr_t)address ||
             atomic_load(&object->state) != OBJECT_LIVE) {
-            release(address, caller); /* tells what is wrong with it */
+            release(address, ORIGIN_FREE, caller); /* tells what is wrong with it */
             return real_allocate(size);
         }
         if (size == 0) {
-            release(address, caller);
+            release(address, ORIGIN_FREE, caller);
             return NULL; /* as glibc does (malloc(3)) */
         }
         size_t held = object->size;
@@ -110,9 +87,9 @@ static void *resize(void *address, size_t size, struct caller caller)
     }
     if (real_is_early(address))
         return move(address, size, size, caller);
-    if (event_heap_watched && guard_active && size != 0 && guard.depth == 0) {
+    if (event_heap_watched && size != 0 && guard.depth == 0) {
         size_t held = real.malloc_usable_size(address);
-        if (size > held && held <= COPIED_MOST)
+        if (size > held && held <= COPIED_MOST && !event_in_burst())
             return move(address, held, size, caller);
     }
     return real.realloc(address, size);
@@ -141,7 +118,7 @@ static bool usual_alignment(size_t alignment)
 EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
 {
     if (usual_alignment(alignment) && alignment % sizeof(void *) == 0) {
-        void *place = guarded(size, alignment, ORIGIN_ALIGNED, CALLER_HERE());
+        void *place = event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_HERE());
         if (place != NULL) {
             *result = place;
             return 0;
@@ -153,16 +130,18 @@ EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    void *place =
-        usual_alignment(alignment) ? guarded(size, alignment, ORIGIN_ALIGNED, CALLER_HERE()) : NULL;
+    void *place = usual_alignment(alignment)
+                      ? event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_HERE())
+                      : NULL;
     real_need();
     return place != NULL ? place : real.aligned_alloc(alignment, size);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size)
 {
-    void *place =
-        usual_alignment(alignment) ? guarded(size, alignment, ORIGIN_ALIGNED, CALLER_HERE()) : NULL;
+    void *place = usual_alignment(alignment)
+                      ? event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_HERE())
+                      : NULL;
     real_need();
     return place != NULL ? place : real.memalign(alignment, size);
 }

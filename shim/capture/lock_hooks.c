@@ -24,6 +24,16 @@ static inline bool suspicious(const void *lock)
         return real.name arguments;                                                                \
     }
 
+#define WAIT_HOOK(name, parameters, arguments, object)                                             \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        if (__builtin_expect(suspicious(object), 0))                                               \
+            event_lock_slow(object, #name, CALLER_HERE());                                         \
+        real_need();                                                                               \
+        event_waited();                                                                            \
+        return real.name arguments;                                                                \
+    }
+
 typedef const struct timespec *until;
 
 LOCK_HOOK(pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex), mutex)
@@ -31,11 +41,11 @@ LOCK_HOOK(pthread_mutex_timedlock, (pthread_mutex_t * mutex, until end), (mutex,
 LOCK_HOOK(pthread_mutex_clocklock, (pthread_mutex_t * mutex, clockid_t clock, until end),
           (mutex, clock, end), mutex)
 LOCK_HOOK(pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex), mutex)
-LOCK_HOOK(pthread_cond_wait, (pthread_cond_t * condition, pthread_mutex_t *mutex),
+WAIT_HOOK(pthread_cond_wait, (pthread_cond_t * condition, pthread_mutex_t *mutex),
           (condition, mutex), condition)
-LOCK_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *mutex, until end),
+WAIT_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *mutex, until end),
           (condition, mutex, end), condition)
-LOCK_HOOK(pthread_cond_clockwait,
+WAIT_HOOK(pthread_cond_clockwait,
           (pthread_cond_t * condition, pthread_mutex_t *mutex, clockid_t clock, until end),
           (condition, mutex, clock, end), condition)
 LOCK_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
@@ -49,9 +59,9 @@ LOCK_HOOK(pthread_rwlock_clockrdlock, (pthread_rwlock_t * lock, clockid_t clock,
 LOCK_HOOK(pthread_rwlock_clockwrlock, (pthread_rwlock_t * lock, clockid_t clock, until end),
           (lock, clock, end), lock)
 LOCK_HOOK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), lock)
-LOCK_HOOK(sem_wait, (sem_t * semaphore), (semaphore), semaphore)
+WAIT_HOOK(sem_wait, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(sem_trywait, (sem_t * semaphore), (semaphore), semaphore)
-LOCK_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore)
+WAIT_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore)
 LOCK_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(mtx_lock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_trylock, (mtx_t * mutex), (mutex), mutex)
@@ -78,6 +88,7 @@ static inline bool died_meanwhile(const void *lock)
         int result = real.try(lock);                                                               \
         if (__builtin_expect(result != EBUSY, 1))                                                  \
             return result;                                                                         \
+        event_waited();                                                                            \
         for (;;) {                                                                                 \
             struct timespec end;                                                                   \
             clock_gettime(CLOCK_MONOTONIC, &end);                                                  \

@@ -16,32 +16,23 @@ void new_hooks_start(bool is_standard)
     standard = is_standard && event_heap_watched;
 }
 
-static void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
+static inline void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
 {
-    if (!standard || !guard_enter())
-        return NULL;
-    void *place = event_allocate(size, alignment, origin, caller);
-    guard_leave();
-    return place;
+    return standard ? event_allocate(size, alignment, origin, caller) : NULL;
 }
 
 /* True: done; false: the real operator delete is to be called. */
-static bool released(void *address, enum origin end, struct caller caller)
+static inline bool released(void *address, enum origin end, struct caller caller)
 {
-    if (address == NULL)
+    if (__builtin_expect(address == NULL || real_is_early(address), 0))
         return true;
-    if (arena_contains(address) && guard.depth != 0) {
-        event_free_nested(address);
-        return true;
+    if (!standard && (guard.depth == 0 || !arena_contains(address)))
+        return false;
+    if (!event_free(address, end, caller)) {
+        real_need();
+        real.free(address);
     }
-    if (standard && guard_enter()) {
-        bool taken = event_free(address, end, caller);
-        guard_leave();
-        if (!taken)
-            real_release(address);
-        return true;
-    }
-    return false;
+    return true;
 }
 
 /* The standard forms call malloc; where that fails, the real ones know the new-handler and

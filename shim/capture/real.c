@@ -9,7 +9,7 @@
 
 struct real real;
 
-static _Alignas(16) char early[64 * 1024];
+_Alignas(16) char real_early[REAL_EARLY_SIZE];
 static _Atomic size_t early_used;
 static __thread bool resolving __attribute__((tls_model("initial-exec")));
 
@@ -43,12 +43,7 @@ static void *early_allocate(size_t size)
 {
     size_t need = (size + 31) / 16 * 16;
     size_t at = atomic_fetch_add(&early_used, need);
-    return at + need > sizeof early ? NULL : early + at;
-}
-
-bool real_is_early(const void *address)
-{
-    return (const char *)address >= early && (const char *)address < early + sizeof early;
+    return at + need > sizeof real_early ? NULL : real_early + at;
 }
 
 void *real_allocate(size_t size)

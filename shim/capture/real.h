@@ -3,15 +3,20 @@
 #define OUTLIVE_CAPTURE_REAL_H
 
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -75,10 +80,16 @@ static inline void real_need(void)
         real_resolve();
 }
 
+#define REAL_EARLY_SIZE ((size_t)64 * 1024)
+
 /* The program's allocator, or a small static buffer while the table is being filled. */
 void *real_allocate(size_t size);
 void real_release(void *address);
-bool real_is_early(const void *address);
+extern char real_early[REAL_EARLY_SIZE] __attribute__((visibility("hidden")));
+static inline bool real_is_early(const void *address)
+{
+    return (uintptr_t)address - (uintptr_t)real_early < REAL_EARLY_SIZE;
+}
 
 /* The object file that defines the function, or NULL. */
 const char *real_file_of(const void *function);

@@ -166,7 +166,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     output_start(&options, environment);
     if (!options.follow_exec)
         leave_environment(environment);
-    const struct allocator allocator = {real_allocate, real_release, real.malloc_usable_size};
+    const struct allocator allocator = {real.malloc, real.free, real.malloc_usable_size};
     bool heap = !is_heap_blind();
     if (!heap && text_equal(options.require, "heap"))
         output_tell_once("require=heap: this run sees no heap and cannot pass", NULL);

@@ -159,6 +159,7 @@ static void joined(struct thread *thread, bool ok)
     {                                                                                              \
         real_need();                                                                               \
         struct thread *thread = joining(handle);                                                   \
+        event_waited();                                                                            \
         int failure = real.name arguments;                                                         \
         joined(thread, failure == 0);                                                              \
         return failure;                                                                            \

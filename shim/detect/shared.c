@@ -49,8 +49,8 @@ void finding_add_block(struct finding *finding, const struct block *block)
     finding->size = block->size;
     finding->size_is_usable = true;
     finding->end_origin = (enum origin)block->end;
-    finding->end.has = stack_get(block->stack, &finding->end.stack) ||
-                       site_frames(block->site, &finding->end.stack);
+    finding->end.has = block->in_shutdown ? stack_get(block->where, &finding->end.stack)
+                                          : site_frames(block->where, &finding->end.stack);
     finding->end.actor = actor_of_reference(block->end_thread);
     finding->end.ticks = block->end_ticks;
 }

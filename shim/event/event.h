@@ -6,6 +6,9 @@
 
 #include "base/options.h"
 #include "detect/detect.h"
+#include "heap/arena.h"
+#include "heap/quarantine.h"
+#include "registry/site.h"
 
 /* The allocator below the shim, resolved by the capture layer. */
 struct allocator {
@@ -18,14 +21,54 @@ struct allocator {
 bool event_start(const struct options *options, const struct allocator *allocator, bool heap);
 
 /* False: the program's allocations do not all pass the hooks; they must leave the heap alone. */
-extern bool event_heap_watched;
+extern bool event_heap_watched __attribute__((visibility("hidden")));
+
+#define EVENT_CLOCK_MASK 127 /* the coarse clock is looked after once in so many allocations */
+
+/* The two that every allocation and free pay for are called without the guard; their usual cases
+ * are here. */
+void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, struct caller caller);
+bool event_free_slow(void *address, enum origin end, struct caller caller);
 
 /* A place of its own for this allocation, or NULL: use the program's allocator. */
-void *event_allocate(size_t size, size_t alignment, enum origin origin, struct caller caller);
-/* True: the shim took the block, the real free must not be called. */
-bool event_free(void *address, enum origin end, struct caller caller);
-/* Free of a guarded object from inside the shim or a signal handler in it: any context. */
-void event_free_nested(void *address);
+static inline void *event_allocate(size_t size, size_t alignment, enum origin origin,
+                                   struct caller caller)
+{
+    struct thread_block *block = guard.block;
+    if (__builtin_expect(!event_heap_watched, 0))
+        return NULL;
+    if (__builtin_expect(block != NULL && guard.depth == 0, 1) &&
+        __builtin_expect((++block->allocations & EVENT_CLOCK_MASK) != 0, 1)) {
+        const struct site *site = site_cached(block, caller);
+        if (__builtin_expect(site != NULL && site_is_spent(site), 1))
+            return NULL;
+    }
+    return event_allocate_slow(size, alignment, origin, caller);
+}
+
+/* True: the shim took the block; false: the real free is to be called. */
+static inline bool event_free(void *address, enum origin end, struct caller caller)
+{
+    struct thread_block *block = guard.block;
+    if (__builtin_expect(block != NULL && guard.depth == 0, 1) && quarantine_skips(block) &&
+        __builtin_expect(!arena_contains(address) &&
+                             !poison_looks_like((uint64_t)(uintptr_t)address) &&
+                             !poison_looks_like(*(const uint64_t *)address),
+                         1))
+        return false;
+    return event_free_slow(address, end, caller);
+}
+
+/* True: a free by the calling thread would pass the quarantine by; it counts as one. */
+static inline bool event_in_burst(void)
+{
+    return guard.block != NULL && quarantine_skips(guard.block);
+}
+/* The calling thread has waited for something: its burst of frees, if any, is over. */
+static inline void event_waited(void)
+{
+    quarantine_end_burst();
+}
 /* Tries to resize a guarded object where it is. */
 bool event_resize(struct object *object, size_t size);
 

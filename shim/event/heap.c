@@ -30,17 +30,10 @@ static void capture_touch(struct touch *touch, enum access access, const void *a
     stack_capture(&touch->stack, caller);
 }
 
-void *event_allocate(size_t size, size_t alignment, enum origin origin, struct caller caller)
+static void *allocate_guarded(size_t size, size_t alignment, enum origin origin,
+                              struct caller caller, struct site *site)
 {
-    struct thread_block *block = guard.block;
-    if (__builtin_expect(guard.thread == NULL, 0)) {
-        (void)thread_current();
-        block = guard.block;
-    }
-    if (block != NULL && (++block->allocations & 127) == 0)
-        clock_advance_coarse();
-    struct site *site = site_of_number(site_find(block, caller));
-    if (site == NULL || !site_take(site))
+    if (!site_take_slow(site))
         return NULL;
     struct object *object = arena_allocate(size, alignment);
     if (object == NULL)
@@ -52,8 +45,26 @@ void *event_allocate(size_t size, size_t alignment, enum origin origin, struct c
     object->birth_ticks = clock_ticks();
     if (origin == ORIGIN_NEW || origin == ORIGIN_NEW_ARRAY ||
         (heap.poison_malloc && origin != ORIGIN_CALLOC))
-        poison_fill((void *)object->address, size, POISON_UNINITIALISED, object->number, 0);
+        poison_fill((void *)object->address, size,
+                    poison_first(POISON_UNINITIALISED, object->number));
     return (void *)object->address;
+}
+
+void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, struct caller caller)
+{
+    if (!guard_enter())
+        return NULL;
+    void *place = NULL;
+    if (guard.thread == NULL)
+        (void)thread_current();
+    struct thread_block *block = guard.block;
+    if (block != NULL && (block->allocations & EVENT_CLOCK_MASK) == 0)
+        clock_advance_coarse();
+    struct site *site = site_find(block, caller);
+    if (!site_is_spent(site))
+        place = allocate_guarded(size, alignment, origin, caller, site);
+    guard_leave();
+    return place;
 }
 
 static void destroy(struct object *object, enum origin end, struct caller caller)
@@ -93,7 +104,19 @@ static void free_poison(uint64_t word, enum origin end, struct caller caller)
     (void)report_poison(&touch, word);
 }
 
-bool event_free(void *address, enum origin end, struct caller caller)
+/* Free of a guarded object from inside the shim or a signal handler in it: any context. */
+static void free_nested(void *address)
+{
+    struct object *object = arena_object(address);
+    if (object == NULL || (uintptr_t)address != object->address || !arena_claim(object))
+        return;
+    object->end = ORIGIN_FREE;
+    object->end_thread = guard.thread == NULL ? 0 : guard.thread->reference;
+    object->end_ticks = clock_ticks();
+    arena_kill(object);
+}
+
+static bool free_watched(void *address, enum origin end, struct caller caller)
 {
     if (arena_contains(address))
         return free_guarded(address, end, caller);
@@ -112,21 +135,22 @@ bool event_free(void *address, enum origin end, struct caller caller)
         report_or_stop(&finding);
         return true;
     }
-    bool shutdown = phase_is_shutdown();
-    return quarantine_put(guard.block, address, heap.usable(address),
-                          shutdown ? 0 : site_find(guard.block, caller),
-                          shutdown ? stack_keep(caller) : 0, end);
+    uint32_t where =
+        phase_is_shutdown() ? stack_keep(caller) : site_find(guard.block, caller)->number;
+    return quarantine_put(guard.block, address, heap.usable(address), where, end);
 }
 
-void event_free_nested(void *address)
+bool event_free_slow(void *address, enum origin end, struct caller caller)
 {
-    struct object *object = arena_object(address);
-    if (object == NULL || (uintptr_t)address != object->address || !arena_claim(object))
-        return;
-    object->end = ORIGIN_FREE;
-    object->end_thread = guard.thread == NULL ? 0 : guard.thread->reference;
-    object->end_ticks = clock_ticks();
-    arena_kill(object);
+    if (event_heap_watched && guard_enter()) {
+        bool taken = free_watched(address, end, caller);
+        guard_leave();
+        return taken;
+    }
+    if (!arena_contains(address))
+        return false;
+    free_nested(address);
+    return true;
 }
 
 bool event_resize(struct object *object, size_t size)

@@ -72,6 +72,7 @@ struct thread *event_thread_create(void *entry, void *argument, enum thread_orig
                                    struct caller caller)
 {
     clock_advance_coarse();
+    event_waited();
     return thread_create(entry, argument, stack_keep(caller), origin);
 }
 

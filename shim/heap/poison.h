@@ -22,21 +22,29 @@ struct poison {
     uint32_t offset; /* in words, from the block's start */
 };
 
-static inline uint64_t poison_check(enum poison_kind kind, uint32_t id, uint32_t offset,
-                                    uint32_t generation)
+/* From word to word of a block the offset counts up, and the check with it: by exclusive or, so
+ * that nothing carries and the words cost one operation each. */
+#define POISON_STEP (UINT64_C(1) << 40 | 1)
+
+/* The word at offset 0 of the first block that id names. */
+static inline uint64_t poison_first(enum poison_kind kind, uint32_t id)
 {
-    uint64_t mixed = (((uint64_t)kind << 40 | id) * UINT64_C(0x9e3779b97f4a7c15)) ^
-                     ((uint64_t)offset * UINT64_C(0xff51afd7ed558ccd)) ^
-                     ((uint64_t)(generation + 1) * UINT64_C(0xc4ceb9fe1a85ec53));
-    return mixed >> 48;
+    uint64_t check = ((uint64_t)kind << 40 | (id + 1)) * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+    return (uint64_t)kind << 56 | check << 40 | (uint64_t)id << 16;
 }
 
-/* generation: of the record behind the id, so that words of an earlier user are not believed. */
-static inline uint64_t poison_word(enum poison_kind kind, uint32_t id, uint32_t offset,
-                                   uint32_t generation)
+/* The word at offset 0 of the next block with the same id: words of the one before are not
+ * believed. */
+static inline uint64_t poison_next(uint64_t start)
 {
-    return (uint64_t)kind << 56 | poison_check(kind, id, offset, generation) << 40 |
-           (uint64_t)id << 16 | offset;
+    const uint64_t field = UINT64_C(0xffff) << 40;
+    return (start & ~field) | ((start + (UINT64_C(0x9e37) << 40)) & field);
+}
+
+/* The word `offset` words further on. */
+static inline uint64_t poison_word(uint64_t start, size_t offset)
+{
+    return start ^ offset * POISON_STEP;
 }
 
 static inline bool poison_looks_like(uint64_t word)
@@ -44,21 +52,63 @@ static inline bool poison_looks_like(uint64_t word)
     return word >> 56 == POISON_FREED || word >> 56 == POISON_UNINITIALISED;
 }
 
-/* Takes a word apart; the caller must still hold it against poison_word(). */
+/* Takes a word apart; the caller must still hold poison_start() against the block's own. */
 static inline struct poison poison_parts(uint64_t word)
 {
     return (struct poison){(enum poison_kind)(word >> 56), (uint32_t)(word >> 16 & 0xffffff),
                            (uint32_t)(word & 0xffff)};
 }
 
-/* Poisons the whole words of [start, start + size), at most POISON_WORDS; returns how many. */
-static inline uint32_t poison_fill(void *start, size_t size, enum poison_kind kind, uint32_t id,
-                                   uint32_t generation)
+/* The word at offset 0 of the block that this word is of. */
+static inline uint64_t poison_start(uint64_t word)
 {
-    uint32_t words = (uint32_t)(size / 8 > POISON_WORDS ? POISON_WORDS : size / 8);
-    uint64_t *word = start;
-    for (uint32_t i = 0; i < words; i++)
-        word[i] = poison_word(kind, id, i, generation);
+    return word ^ (word & 0xffff) * POISON_STEP;
+}
+
+/* The three loops over a block's words; four at a time, since that is the default. */
+static inline void poison_words(void *address, size_t words, uint64_t start)
+{
+    uint64_t *word = address;
+    size_t i = 0;
+    for (; i + 4 <= words; i += 4) {
+        word[i] = poison_word(start, i);
+        word[i + 1] = poison_word(start, i + 1);
+        word[i + 2] = poison_word(start, i + 2);
+        word[i + 3] = poison_word(start, i + 3);
+    }
+    for (; i < words; i++)
+        word[i] = poison_word(start, i);
+}
+
+static inline bool poison_differs(const void *address, size_t words, uint64_t start)
+{
+    const uint64_t *word = address;
+    uint64_t differs = 0;
+    size_t i = 0;
+    for (; i + 4 <= words; i += 4)
+        differs |= (word[i] ^ poison_word(start, i)) | (word[i + 1] ^ poison_word(start, i + 1)) |
+                   (word[i + 2] ^ poison_word(start, i + 2)) |
+                   (word[i + 3] ^ poison_word(start, i + 3));
+    for (; i < words; i++)
+        differs |= word[i] ^ poison_word(start, i);
+    return differs != 0;
+}
+
+static inline void poison_clear(void *address, size_t words)
+{
+    uint64_t *word = address;
+    size_t i = 0;
+    for (; i + 4 <= words; i += 4)
+        word[i] = word[i + 1] = word[i + 2] = word[i + 3] = 0;
+    for (; i < words; i++)
+        word[i] = 0;
+}
+
+/* Poisons the whole words of [start, start + size), at most POISON_WORDS; returns how many. */
+static inline size_t poison_fill(void *start, size_t size, uint64_t first)
+{
+    size_t words = size / 8 > POISON_WORDS ? POISON_WORDS : size / 8;
+    poison_words(start, words, first);
     return words;
 }
 

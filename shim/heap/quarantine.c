@@ -10,18 +10,15 @@
 
 #include <fcntl.h>
 
-#define RING 4096 /* records of one thread's ring; the option's maximum */
-#define SHUTDOWN_FIRST ((uint32_t)THREAD_BLOCKS_MAXIMUM * RING)
+#define SHUTDOWN_FIRST ((uint32_t)THREAD_BLOCKS_MAXIMUM * QUARANTINE_RING)
 #define SHUTDOWN_LEAST 65536 /* records for the shutdown phase, at the least */
-#define SHUTDOWN_POISON 256  /* bytes; a program that ends has time for more */
+#define SHUTDOWN_POISON 32   /* words; a program that ends has time for more */
 
-static struct block *records;
+struct quarantine quarantine = {.ring_blocks = QUARANTINE_NO_RING};
+
 static uint32_t record_count;
-static struct quarantine_calls calls;
-static uint32_t ring_blocks;
-static size_t ring_bytes, poison_bytes, shutdown_bytes;
+static size_t shutdown_bytes;
 static _Atomic uint64_t poisoned_shutdown, left_early;
-static _Atomic bool shutting_down;
 
 /* The shutdown phase's own queue, first in first out. */
 static struct lock shutdown_lock;
@@ -47,9 +44,9 @@ static uint64_t group_allowance(void)
 
 bool quarantine_start(const struct options *options, const struct quarantine_calls *given)
 {
-    size_t size = (size_t)POISON_IDS * sizeof *records;
-    calls = *given;
-    records = memory_map_sparse(&size, (SHUTDOWN_FIRST + SHUTDOWN_LEAST) * sizeof *records);
+    size_t size = (size_t)POISON_IDS * sizeof(struct block);
+    struct block *records =
+        memory_map_sparse(&size, (SHUTDOWN_FIRST + SHUTDOWN_LEAST) * sizeof(struct block));
     if (records == NULL) {
         output_tell_once("no address space for the quarantine (ulimit -v?): freed blocks are not "
                          "poisoned",
@@ -57,137 +54,133 @@ bool quarantine_start(const struct options *options, const struct quarantine_cal
         return false;
     }
     record_count = (uint32_t)(size / sizeof *records);
-    ring_blocks = (uint32_t)options->quarantine_blocks;
-    ring_bytes = options->quarantine_size;
-    poison_bytes = options->poison / 8 * 8;
+    quarantine.calls = *given;
+    if (options->quarantine_blocks > 0)
+        quarantine.ring_blocks = (uint32_t)options->quarantine_blocks;
+    quarantine.rate =
+        options->quarantine_rate == 0 ? UINT32_MAX : (uint32_t)options->quarantine_rate;
+    quarantine.ring_bytes = options->quarantine_size;
+    quarantine.poison_words = (uint32_t)(options->poison / 8);
+    quarantine.records = records;
     uint64_t allowance = group_allowance();
     shutdown_bytes = options->shutdown_memory < allowance ? options->shutdown_memory : allowance;
     return true;
 }
 
-static void poison_block(struct block *block, uint32_t id, size_t most)
-{
-    size_t bytes = block->size < most ? block->size : most;
-    block->generation++;
-    block->words = poison_fill((void *)block->address, bytes, POISON_FREED, id, block->generation);
-}
-
 /* The first word that is no longer poison, or words. */
-static uint32_t first_change(const struct block *block, uint32_t id)
+static uint32_t first_change(const struct block *block)
 {
     const uint64_t *word = (const uint64_t *)block->address;
     for (uint32_t i = 0; i < block->words; i++)
-        if (word[i] != poison_word(POISON_FREED, id, i, block->generation))
+        if (word[i] != poison_word(block->poison, i))
             return i;
     return block->words;
 }
 
-static void tell_change(const struct block *block, uint32_t changed)
-{
-    if (__builtin_expect(changed < block->words, 0))
-        calls.late_write(block, changed, ((const uint64_t *)block->address)[changed]);
-}
-
-/* The record is emptied first, so that a look from another thread (quarantine_check) does not take
- * the cleaning for a late write. Poison is taken out: the next owner must not find it in fresh
- * memory. */
-static void leave(struct block *record)
+void quarantine_tell_change(const struct block *record, uintptr_t address)
 {
     struct block block = *record;
-    __atomic_store_n(&record->address, 0, __ATOMIC_SEQ_CST);
-    tell_change(&block, first_change(&block, (uint32_t)(record - records)));
-    __builtin_memset((void *)block.address, 0, (size_t)block.words * 8);
-    calls.release((void *)block.address);
+    block.address = address;
+    uint32_t changed = first_change(&block);
+    if (changed < block.words)
+        quarantine.calls.late_write(&block, changed, ((const uint64_t *)address)[changed]);
 }
 
-static void fill(struct block *block, void *address, size_t usable, uint32_t site, uint32_t stack,
-                 enum origin end)
+static void leave(struct block *record)
 {
-    block->address = (uintptr_t)address;
-    block->size = (uint32_t)(usable > UINT32_MAX ? UINT32_MAX : usable);
-    block->end_ticks = clock_ticks();
-    block->site = site;
-    block->stack = stack;
-    block->end_thread = guard.thread == NULL ? 0 : guard.thread->reference;
-    block->end = (uint16_t)end;
+    void *address = (void *)record->address;
+    __atomic_store_n(&record->address, 0, __ATOMIC_RELEASE);
+    quarantine_clean(record, address);
+    quarantine.calls.release(address);
 }
 
-static bool put_in_shutdown(void *address, size_t usable, uint32_t site, uint32_t stack,
-                            enum origin end)
+static bool put_in_shutdown(void *address, size_t usable, uint32_t where, enum origin end)
 {
     if (usable > shutdown_bytes)
         return false;
     uint32_t room = record_count - SHUTDOWN_FIRST;
+    struct block *const first = &quarantine.records[SHUTDOWN_FIRST];
     lock_take(&shutdown_lock);
     while (shutdown_count > 0 &&
            (shutdown_held + usable > shutdown_bytes || shutdown_count == room)) {
-        uint32_t tail = (shutdown_head + room - shutdown_count) % room;
-        struct block *oldest = &records[SHUTDOWN_FIRST + tail];
+        struct block *oldest = &first[(shutdown_head + room - shutdown_count) % room];
         shutdown_held -= oldest->size;
         shutdown_count--;
         atomic_fetch_add(&left_early, 1);
         leave(oldest);
     }
-    struct block *block = &records[SHUTDOWN_FIRST + shutdown_head];
-    fill(block, address, usable, site, stack, end);
-    poison_block(block, SHUTDOWN_FIRST + shutdown_head,
-                 poison_bytes == 0                ? 0
-                 : poison_bytes > SHUTDOWN_POISON ? poison_bytes
-                                                  : SHUTDOWN_POISON);
-    shutdown_head = (shutdown_head + 1) % room;
+    struct block *record = &first[shutdown_head];
+    uint32_t words = quarantine.poison_words;
+    quarantine_fill(record, address, usable, where, clock_ticks(),
+                    guard.thread == NULL ? 0 : guard.thread->reference, end);
+    quarantine_poison(record, address, record->size,
+                      words == 0 || words > SHUTDOWN_POISON ? words : SHUTDOWN_POISON);
+    record->in_shutdown = true; /* for good: these records are the shutdown phase's own */
+    shutdown_head = shutdown_head + 1 == room ? 0 : shutdown_head + 1;
     shutdown_count++;
-    shutdown_held += block->size;
+    shutdown_held += record->size;
+    poisoned_shutdown++;
     lock_release(&shutdown_lock);
-    atomic_fetch_add(&poisoned_shutdown, 1);
     return true;
 }
 
 static struct block *ring_record(const struct thread_block *owner, uint32_t position)
 {
-    return &records[owner->number * RING +
-                    (position >= ring_blocks ? position - ring_blocks : position)];
+    uint32_t blocks = quarantine.ring_blocks;
+    return &quarantine.records[owner->number * QUARANTINE_RING +
+                               (position >= blocks ? position - blocks : position)];
 }
 
 static void leave_oldest(struct thread_block *owner)
 {
-    struct block *oldest =
-        ring_record(owner, owner->quarantine_head + ring_blocks - owner->quarantine_count);
+    struct block *oldest = ring_record(owner, owner->quarantine_head + quarantine.ring_blocks -
+                                                  owner->quarantine_count);
     owner->quarantine_count--;
     owner->quarantine_bytes -= oldest->size;
     leave(oldest);
 }
 
-bool quarantine_put(struct thread_block *owner, void *address, size_t usable, uint32_t site,
-                    uint32_t stack, enum origin end)
+bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usable, uint32_t where,
+                         enum origin end)
 {
-    if (records == NULL)
+    uint32_t most = quarantine.ring_blocks;
+    if (quarantine.records == NULL)
         return false;
-    if (__builtin_expect(atomic_load_explicit(&shutting_down, memory_order_relaxed), 0))
-        return put_in_shutdown(address, usable, site, stack, end);
-    if (owner == NULL || ring_blocks == 0 || usable > ring_bytes / 4)
+    if (atomic_load_explicit(&quarantine.shutting_down, memory_order_relaxed))
+        return put_in_shutdown(address, usable, where, end);
+    if (owner == NULL)
         return false;
-    while (owner->quarantine_count == ring_blocks ||
-           (owner->quarantine_count > 0 && owner->quarantine_bytes + usable > ring_bytes))
+    if (most == QUARANTINE_NO_RING) {
+        owner->quarantine_skip = QUARANTINE_EACH - 1; /* spare the next ones the way here */
+        return false;
+    }
+    if (usable > quarantine.ring_bytes / 4)
+        return false;
+    while (
+        owner->quarantine_count == most ||
+        (owner->quarantine_count > 0 && owner->quarantine_bytes + usable > quarantine.ring_bytes))
         leave_oldest(owner);
-    struct block *block = ring_record(owner, owner->quarantine_head);
-    fill(block, address, usable, site, stack, end);
-    poison_block(block, (uint32_t)(block - records), poison_bytes);
-    if (++owner->quarantine_head == ring_blocks)
+    struct block *record = ring_record(owner, owner->quarantine_head);
+    quarantine_fill(record, address, usable, where, quarantine_now(owner), owner->reference, end);
+    quarantine_poison(record, address, usable, quarantine.poison_words);
+    if (++owner->quarantine_head == most)
         owner->quarantine_head = 0;
     owner->quarantine_count++;
-    owner->quarantine_bytes += block->size;
+    owner->quarantine_bytes += record->size;
     owner->frees++;
     return true;
 }
 
 void quarantine_begin_shutdown(void)
 {
-    atomic_store(&shutting_down, true);
+    atomic_store(&quarantine.shutting_down, true);
+    for (uint32_t number = 0; thread_block_of_number(number) != NULL; number++)
+        thread_block_of_number(number)->quarantine_skip = 0;
 }
 
 void quarantine_flush(struct thread_block *owner)
 {
-    if (records == NULL || owner == NULL || atomic_load(&shutting_down))
+    if (quarantine.records == NULL || owner == NULL || atomic_load(&quarantine.shutting_down))
         return;
     while (owner->quarantine_count > 0)
         leave_oldest(owner);
@@ -197,40 +190,38 @@ void quarantine_flush(struct thread_block *owner)
 static void check_record(struct block *record)
 {
     struct block block = *record;
-    if (block.address == 0)
+    if (block.address == 0 || first_change(&block) == block.words)
         return;
-    uint32_t changed = first_change(&block, (uint32_t)(record - records));
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&record->address, __ATOMIC_SEQ_CST) == block.address &&
-        record->generation == block.generation)
-        tell_change(&block, changed);
+    if (__atomic_load_n(&record->address, __ATOMIC_ACQUIRE) == block.address &&
+        record->poison == block.poison)
+        quarantine_tell_change(&block, block.address);
 }
 
 void quarantine_check(void)
 {
     /* Rings are at rest only in the shutdown phase. */
-    if (records == NULL || !atomic_load(&shutting_down))
+    if (quarantine.records == NULL || !atomic_load(&quarantine.shutting_down))
         return;
-    for (uint32_t number = 0; thread_block_of_number(number) != NULL; number++)
-        for (uint32_t i = 0; i < ring_blocks; i++)
-            check_record(&records[number * RING + i]);
+    bool rings = quarantine.ring_blocks != QUARANTINE_NO_RING;
+    for (uint32_t number = 0; rings && thread_block_of_number(number) != NULL; number++)
+        for (uint32_t i = 0; i < quarantine.ring_blocks; i++)
+            check_record(&quarantine.records[number * QUARANTINE_RING + i]);
     /* The exit may come from a signal handler that interrupted the holder. */
     if (!lock_take_within(&shutdown_lock, 200))
         return;
     uint32_t room = record_count - SHUTDOWN_FIRST;
     for (uint32_t i = 0; i < shutdown_count; i++)
-        check_record(&records[SHUTDOWN_FIRST + (shutdown_head + room - 1 - i) % room]);
+        check_record(&quarantine.records[SHUTDOWN_FIRST + (shutdown_head + room - 1 - i) % room]);
     lock_release(&shutdown_lock);
 }
 
 const struct block *quarantine_find(uint64_t word)
 {
     struct poison poison = poison_parts(word);
-    if (records == NULL || poison.kind != POISON_FREED || poison.id >= record_count)
+    if (quarantine.records == NULL || poison.kind != POISON_FREED || poison.id >= record_count)
         return NULL;
-    const struct block *block = &records[poison.id];
-    if (block->address == 0 || poison.offset >= block->words ||
-        word != poison_word(POISON_FREED, poison.id, poison.offset, block->generation))
+    const struct block *block = &quarantine.records[poison.id];
+    if (block->address == 0 || poison.offset >= block->words || block->poison != poison_start(word))
         return NULL;
     return block;
 }

@@ -5,6 +5,7 @@
 #ifndef OUTLIVE_HEAP_QUARANTINE_H
 #define OUTLIVE_HEAP_QUARANTINE_H
 
+#include "base/clock.h"
 #include "base/options.h"
 #include "heap/poison.h"
 #include "registry/object.h"
@@ -12,14 +13,14 @@
 
 struct block {
     uintptr_t address; /* 0: the record is free */
+    uint64_t poison;   /* its first word; kept when the record is free, for poison_next() */
     uint64_t end_ticks;
     uint32_t size;  /* usable bytes, at most 4 GiB - 1 */
-    uint32_t words; /* poisoned */
-    uint32_t site;  /* of the freeing call */
-    uint32_t stack; /* full stack of it, or 0 */
+    uint32_t where; /* the freeing call: a site, in the shutdown phase a full stack */
     thread_reference end_thread;
-    uint16_t generation;
-    uint16_t end; /* enum origin */
+    uint16_t words;   /* poisoned */
+    uint8_t end;      /* enum origin */
+    bool in_shutdown; /* `where` is a stack */
 };
 
 /* What the quarantine needs from above. late_write is called with the block still in place. */
@@ -30,9 +31,10 @@ struct quarantine_calls {
 
 bool quarantine_start(const struct options *options, const struct quarantine_calls *calls);
 
-/* Takes a block over; false: too large or switched off, the caller frees it. */
-bool quarantine_put(struct thread_block *owner, void *address, size_t usable, uint32_t site,
-                    uint32_t stack, enum origin end);
+/* Takes a block over; false: too large or switched off, the caller frees it. `where` is a site
+ * before quarantine_begin_shutdown(), a kept stack after it. */
+static inline bool quarantine_put(struct thread_block *owner, void *address, size_t usable,
+                                  uint32_t where, enum origin end);
 
 /* From here on nothing leaves until shutdown_memory is full. */
 void quarantine_begin_shutdown(void);
@@ -53,5 +55,124 @@ void quarantine_totals(uint64_t *poisoned, uint64_t *left_early);
 
 void quarantine_forked(bool child);
 void quarantine_prepare_fork(void);
+
+/* What follows serves quarantine_put(), which every free pays for. */
+
+#define QUARANTINE_RING 4096 /* records of one thread's ring; the option's maximum */
+#define QUARANTINE_NO_RING UINT32_MAX
+
+extern struct quarantine {
+    struct block *records; /* NULL: off */
+    uint32_t ring_blocks;  /* or QUARANTINE_NO_RING, which no count reaches */
+    uint32_t poison_words;
+    uint32_t rate; /* frees that all enter in one period */
+    size_t ring_bytes;
+    _Atomic bool shutting_down;
+    struct quarantine_calls calls;
+} quarantine __attribute__((visibility("hidden")));
+
+bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usable, uint32_t where,
+                         enum origin end);
+/* The block's record may be empty already. */
+void quarantine_tell_change(const struct block *record, uintptr_t address);
+
+/* A block that leaves again after microseconds cannot be touched late: of a burst one in
+ * QUARANTINE_EACH enters, and stays so many times as long. */
+#define QUARANTINE_PERIOD (UINT64_C(1) << 21) /* ticks: about a millisecond */
+#define QUARANTINE_EACH 16
+
+/* True: this free passes the quarantine by. */
+static inline bool quarantine_skips(struct thread_block *owner)
+{
+    if (__builtin_expect(owner->quarantine_skip == 0, 0))
+        return false;
+    owner->quarantine_skip--;
+    return true;
+}
+
+/* The time of a free that enters; counts it. */
+static inline uint64_t quarantine_now(struct thread_block *owner)
+{
+    uint64_t now = clock_ticks();
+    if (now - owner->quarantine_ticks > QUARANTINE_PERIOD) {
+        owner->quarantine_ticks = now;
+        owner->quarantine_left = quarantine.rate;
+    }
+    if (owner->quarantine_left > 0)
+        owner->quarantine_left--;
+    else
+        owner->quarantine_skip = QUARANTINE_EACH - 1;
+    return now;
+}
+
+/* The calling thread did something that takes time: its next free enters. */
+static inline void quarantine_end_burst(void)
+{
+    if (guard.block != NULL)
+        guard.block->quarantine_skip = 0;
+}
+
+static inline void quarantine_fill(struct block *record, void *address, size_t usable,
+                                   uint32_t where, uint64_t ticks, thread_reference by,
+                                   enum origin end)
+{
+    record->size = (uint32_t)(usable > UINT32_MAX ? UINT32_MAX : usable);
+    record->where = where;
+    record->end_ticks = ticks;
+    record->end_thread = by;
+    record->end = (uint8_t)end;
+    record->address = (uintptr_t)address;
+}
+
+static inline void quarantine_poison(struct block *record, void *address, size_t usable,
+                                     uint32_t most)
+{
+    uint64_t start = record->poison;
+    if (__builtin_expect(start == 0, 0))
+        start = poison_first(POISON_FREED, (uint32_t)(record - quarantine.records));
+    record->poison = start = poison_next(start);
+    size_t words = usable / 8 < most ? usable / 8 : most;
+    record->words = (uint16_t)words;
+    poison_words(address, words, start);
+}
+
+/* Poison is taken out: the next owner must not find it in fresh memory. The record was emptied
+ * first, so that a look from another thread (quarantine_check) does not take the cleaning for a
+ * late write; x86 keeps both in order. */
+static inline void quarantine_clean(const struct block *record, void *address)
+{
+    uint32_t words = record->words;
+    if (__builtin_expect(poison_differs(address, words, record->poison), 0))
+        quarantine_tell_change(record, (uintptr_t)address);
+    poison_clear(address, words);
+}
+
+/* The usual case: the ring is full, and its oldest block makes room. */
+static inline bool quarantine_put(struct thread_block *owner, void *address, size_t usable,
+                                  uint32_t where, enum origin end)
+{
+    if (__builtin_expect(owner == NULL || owner->quarantine_count != quarantine.ring_blocks, 0) ||
+        __builtin_expect(atomic_load_explicit(&quarantine.shutting_down, memory_order_relaxed), 0))
+        return quarantine_put_slow(owner, address, usable, where, end);
+    uint32_t head = owner->quarantine_head;
+    struct block *record = &quarantine.records[owner->number * QUARANTINE_RING + head];
+    size_t bytes = owner->quarantine_bytes - record->size + usable;
+    if (__builtin_expect(bytes > quarantine.ring_bytes, 0) ||
+        __builtin_expect(usable > quarantine.ring_bytes / 4, 0))
+        return quarantine_put_slow(owner, address, usable, where, end);
+    void *leaving = (void *)record->address;
+    __atomic_store_n(&record->address, 0, __ATOMIC_RELEASE);
+    quarantine_clean(record, leaving);
+    quarantine_fill(record, address, usable, where, quarantine_now(owner), owner->reference, end);
+    quarantine_poison(record, address, usable, quarantine.poison_words);
+    head = head + 1 == quarantine.ring_blocks ? 0 : head + 1;
+    owner->quarantine_head = head;
+    owner->quarantine_bytes = bytes;
+    owner->frees++;
+    __builtin_prefetch((void *)quarantine.records[owner->number * QUARANTINE_RING + head].address,
+                       1);
+    quarantine.calls.release(leaving);
+    return true;
+}
 
 #endif

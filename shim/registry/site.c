@@ -6,7 +6,7 @@
 #define SITES ((size_t)1 << 16)
 #define PROBES 32
 
-static struct site *sites;
+struct site *sites;
 static uint32_t first_objects;
 static uint64_t refill;
 
@@ -15,7 +15,10 @@ bool site_start(uint64_t first, uint64_t refill_milliseconds)
     sites = memory_map(SITES * sizeof *sites);
     first_objects = (uint32_t)first;
     refill = refill_milliseconds;
-    return sites != NULL;
+    if (sites == NULL)
+        return false;
+    atomic_store(&sites[0].next_guard, UINT64_MAX);
+    return true;
 }
 
 struct site *site_of_number(uint32_t number)
@@ -91,41 +94,28 @@ static uint32_t find_by_walk(struct site_cache_entry *entry, struct caller calle
     uint32_t site = intern(kept, used);
     if (entry == NULL || last > SITE_FRAMES - 1)
         return site; /* too many wrappers for the entry to verify */
+    entry->slot = 0; /* a signal handler's hook must not see half an entry */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     for (size_t i = 1; i < SITE_FRAMES; i++) {
         bool present = i <= last;
-        entry->frames[i - 1] = present ? frames[i] : 0;
-        entry->offsets[i - 1] = present ? (uint32_t)(slots[i] - slots[0]) : 0;
         if (present && (slots[i] <= slots[0] || slots[i] - slots[0] > UINT32_MAX))
             return site;
+        entry->frames[i - 1] = present ? frames[i] : caller.address;
+        entry->offsets[i - 1] = present ? (uint32_t)(slots[i] - slots[0]) : 0;
     }
-    entry->slot = caller.slot;
     entry->address = caller.address;
     entry->site = site;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    entry->slot = caller.slot;
     return site;
 }
 
-static bool verified(const struct site_cache_entry *entry)
-{
-    for (size_t i = 0; i < SITE_FRAMES - 1; i++) {
-        if (entry->offsets[i] == 0)
-            return true;
-        if (*(const uintptr_t *)(entry->slot + entry->offsets[i]) != entry->frames[i])
-            return false;
-    }
-    return true;
-}
-
-uint32_t site_find(struct thread_block *block, struct caller caller)
+struct site *site_find(struct thread_block *block, struct caller caller)
 {
     if (block == NULL)
-        return find_by_walk(NULL, caller);
-    uintptr_t mixed = (caller.address ^ (caller.slot >> 3)) * UINT64_C(0x9e3779b97f4a7c15);
-    struct site_cache_entry *entry = &block->cache.entries[mixed >> 56];
-    _Static_assert(SITE_CACHE_ENTRIES == 256, "the hash gives eight bits");
-    if (entry->slot == caller.slot && entry->address == caller.address && entry->site != 0 &&
-        verified(entry))
-        return entry->site;
-    return find_by_walk(entry, caller);
+        return &sites[find_by_walk(NULL, caller)];
+    struct site *site = site_cached(block, caller);
+    return site != NULL ? site : &sites[find_by_walk(site_cache_entry(block, caller), caller)];
 }
 
 bool site_take_slow(struct site *site)

@@ -15,24 +15,51 @@ struct site {
     _Atomic uint32_t guarded;    /* objects that got a place of their own */
     uint32_t number;             /* its own, 0 never given out */
     _Atomic uint64_t next_guard; /* coarse milliseconds; 0 while the first ones last */
-};
+} __attribute__((aligned(64)));
 
 bool site_start(uint64_t first_objects, uint64_t refill_milliseconds);
 
-/* The site of a hook's caller; 0 when the table is full. */
-uint32_t site_find(struct thread_block *block, struct caller caller);
+/* Number 0 is the site of all calls that the table has no room for: it guards nothing. */
+extern struct site *sites __attribute__((visibility("hidden")));
+
+static inline struct site_cache_entry *site_cache_entry(struct thread_block *block,
+                                                        struct caller caller)
+{
+    _Static_assert(SITE_CACHE_ENTRIES == 256, "the hash gives eight bits");
+    uintptr_t mixed = (caller.address ^ (caller.slot >> 3)) * UINT64_C(0x9e3779b97f4a7c15);
+    return &block->cache.entries[mixed >> 56];
+}
+
+/* The site of a hook's caller in the thread's cache, or NULL: a walk is needed. Reads only. */
+static inline struct site *site_cached(struct thread_block *block, struct caller caller)
+{
+    const struct site_cache_entry *entry = site_cache_entry(block, caller);
+    _Static_assert(SITE_FRAMES == 4, "three frames are compared");
+    if (__builtin_expect(entry->slot != caller.slot || entry->address != caller.address, 0))
+        return NULL;
+    const char *slot = (const char *)caller.slot;
+    uintptr_t differs = *(const uintptr_t *)(slot + entry->offsets[0]) ^ entry->frames[0];
+    differs |= *(const uintptr_t *)(slot + entry->offsets[1]) ^ entry->frames[1];
+    differs |= *(const uintptr_t *)(slot + entry->offsets[2]) ^ entry->frames[2];
+    return __builtin_expect(differs == 0, 1) ? &sites[entry->site] : NULL;
+}
+
+/* The site of a hook's caller; number 0 when the table is full. */
+struct site *site_find(struct thread_block *block, struct caller caller);
 struct site *site_of_number(uint32_t number);
 bool site_frames(uint32_t number, struct stack *stack);
 
+/* True: no object of the site is to be guarded now. */
+static inline bool site_is_spent(const struct site *site)
+{
+    return atomic_load_explicit(&site->next_guard, memory_order_relaxed) >
+           clock_coarse_milliseconds();
+}
 /* True when this object is one of those to guard; takes it from the site's budget. */
 bool site_take_slow(struct site *site);
 static inline bool site_take(struct site *site)
 {
-    if (__builtin_expect(atomic_load_explicit(&site->next_guard, memory_order_relaxed) >
-                             clock_coarse_milliseconds(),
-                         1))
-        return false;
-    return site_take_slow(site);
+    return !site_is_spent(site) && site_take_slow(site);
 }
 
 #endif

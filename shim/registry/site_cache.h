@@ -13,9 +13,11 @@ struct site_cache_entry {
     uintptr_t slot;    /* address of the slot that holds frames[0] */
     uintptr_t address; /* frames[0] */
     uintptr_t frames[SITE_FRAMES - 1];
-    uint32_t offsets[SITE_FRAMES - 1]; /* slot of frames[i + 1] - slot; 0: the stack ended */
-    uint32_t site;                     /* 0: the key was seen once, nothing is known yet */
-};
+    /* Slot of frames[i] - slot. Where the stack ended: 0, and the frame is `address`, so that the
+     * look needs no branch. */
+    uint32_t offsets[SITE_FRAMES - 1];
+    uint32_t site; /* 0: the entry is free */
+} __attribute__((aligned(64)));
 
 struct site_cache {
     struct site_cache_entry entries[SITE_CACHE_ENTRIES];

@@ -171,6 +171,8 @@ static void bind_to_caller(struct thread *thread)
     thread->block = take_block();
     guard.thread = thread;
     guard.block = thread->block;
+    if (thread->block != NULL)
+        thread->block->reference = thread->reference;
 }
 
 bool thread_start(void)

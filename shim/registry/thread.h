@@ -63,8 +63,12 @@ struct thread {
 
 /* What a thread needs in its hot paths; one mapping each, pooled, never moved while in use. */
 struct thread_block {
-    uint32_t number; /* from 0; selects the thread's ring in the quarantine */
+    uint32_t number;            /* from 0; selects the thread's ring in the quarantine */
+    thread_reference reference; /* of its present user */
     uint32_t quarantine_head, quarantine_count;
+    uint32_t quarantine_skip; /* frees that pass it by before the next one enters */
+    uint32_t quarantine_left; /* frees that all enter in the period that began at */
+    uint64_t quarantine_ticks;
     size_t quarantine_bytes;
     uint64_t allocations, frees; /* of this thread and of earlier users of the block */
     struct thread_block *next_free;
