@@ -23,5 +23,7 @@ void memory_unmap(void *start, size_t size);
 bool memory_protect(void *start, size_t size, int protection);
 /* Gives the pages' contents back to the kernel. */
 bool memory_discard(void *start, size_t size);
+/* The whole pages within will all be used: the kernel may hand them out in large pieces. */
+void memory_advise_huge(void *start, size_t size);
 
 #endif

@@ -21,7 +21,7 @@ bool report_poison(const struct touch *touch, uint64_t word)
     } else {
         struct object *object = object_of_number(poison.id);
         if (object == NULL || atomic_load(&object->state) == OBJECT_UNUSED ||
-            poison_start(word) != poison_first(POISON_UNINITIALISED, poison.id) ||
+            poison_start(word) != poison_first(POISON_UNINITIALISED, poison.id, 0) ||
             (uint64_t)poison.offset * 8 + 8 > object->size)
             return false;
         detect_uninitialised_pointer(&finding, touch, object, (uint64_t)poison.offset * 8);

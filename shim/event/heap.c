@@ -46,7 +46,7 @@ static void *allocate_guarded(size_t size, size_t alignment, enum origin origin,
     if (origin == ORIGIN_NEW || origin == ORIGIN_NEW_ARRAY ||
         (heap.poison_malloc && origin != ORIGIN_CALLOC))
         poison_fill((void *)object->address, size,
-                    poison_first(POISON_UNINITIALISED, object->number));
+                    poison_first(POISON_UNINITIALISED, object->number, 0));
     return (void *)object->address;
 }
 

@@ -26,19 +26,17 @@ struct poison {
  * that nothing carries and the words cost one operation each. */
 #define POISON_STEP (UINT64_C(1) << 40 | 1)
 
-/* The word at offset 0 of the first block that id names. */
-static inline uint64_t poison_first(enum poison_kind kind, uint32_t id)
+/* The word at offset 0 of the block that id names. check: from poison_next_check(), so that words
+ * of an earlier block with the same id are not believed. */
+static inline uint64_t poison_first(enum poison_kind kind, uint32_t id, uint16_t check)
 {
-    uint64_t check = ((uint64_t)kind << 40 | (id + 1)) * UINT64_C(0x9e3779b97f4a7c15) >> 48;
-    return (uint64_t)kind << 56 | check << 40 | (uint64_t)id << 16;
+    uint64_t mixed = (id + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 48 ^ check;
+    return (uint64_t)kind << 56 | mixed << 40 | (uint64_t)id << 16;
 }
 
-/* The word at offset 0 of the next block with the same id: words of the one before are not
- * believed. */
-static inline uint64_t poison_next(uint64_t start)
+static inline uint16_t poison_next_check(uint16_t check)
 {
-    const uint64_t field = UINT64_C(0xffff) << 40;
-    return (start & ~field) | ((start + (UINT64_C(0x9e37) << 40)) & field);
+    return (uint16_t)(check + 0x9e37);
 }
 
 /* The word `offset` words further on. */

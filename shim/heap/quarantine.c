@@ -12,7 +12,8 @@
 
 #define SHUTDOWN_FIRST ((uint32_t)THREAD_BLOCKS_MAXIMUM * QUARANTINE_RING)
 #define SHUTDOWN_LEAST 65536 /* records for the shutdown phase, at the least */
-#define SHUTDOWN_POISON 32   /* words; a program that ends has time for more */
+#define MANY 16384
+#define SHUTDOWN_POISON 32 /* words; a program that ends has time for more */
 
 struct quarantine quarantine = {.ring_blocks = QUARANTINE_NO_RING};
 
@@ -61,29 +62,36 @@ bool quarantine_start(const struct options *options, const struct quarantine_cal
         options->quarantine_rate == 0 ? UINT32_MAX : (uint32_t)options->quarantine_rate;
     quarantine.ring_bytes = options->quarantine_size;
     quarantine.poison_words = (uint32_t)(options->poison / 8);
+    quarantine.shutdown_words = quarantine.poison_words;
+    if (options->poison > 0 && quarantine.shutdown_words < SHUTDOWN_POISON)
+        quarantine.shutdown_words = SHUTDOWN_POISON;
     quarantine.records = records;
     uint64_t allowance = group_allowance();
     shutdown_bytes = options->shutdown_memory < allowance ? options->shutdown_memory : allowance;
     return true;
 }
 
-/* The first word that is no longer poison, or words. */
-static uint32_t first_change(const struct block *block)
+/* The first word that is no longer poison, or how many are poisoned. */
+static size_t first_change(const struct block *record, uintptr_t address)
 {
-    const uint64_t *word = (const uint64_t *)block->address;
-    for (uint32_t i = 0; i < block->words; i++)
-        if (word[i] != poison_word(block->poison, i))
+    const uint64_t *word = (const uint64_t *)address, first = quarantine_first(record);
+    size_t words = quarantine_words(record);
+    if (!poison_differs(word, words, first))
+        return words;
+    for (size_t i = 0; i < words; i++)
+        if (word[i] != poison_word(first, i))
             return i;
-    return block->words;
+    return words;
 }
 
 void quarantine_tell_change(const struct block *record, uintptr_t address)
 {
     struct block block = *record;
+    size_t changed = first_change(record, address);
     block.address = address;
-    uint32_t changed = first_change(&block);
-    if (changed < block.words)
-        quarantine.calls.late_write(&block, changed, ((const uint64_t *)address)[changed]);
+    if (changed < quarantine_words(record))
+        quarantine.calls.late_write(&block, (uint32_t)changed,
+                                    ((const uint64_t *)address)[changed]);
 }
 
 static void leave(struct block *record)
@@ -110,14 +118,14 @@ static bool put_in_shutdown(void *address, size_t usable, uint32_t where, enum o
         leave(oldest);
     }
     struct block *record = &first[shutdown_head];
-    uint32_t words = quarantine.poison_words;
     quarantine_fill(record, address, usable, where, clock_ticks(),
                     guard.thread == NULL ? 0 : guard.thread->reference, end);
-    quarantine_poison(record, address, record->size,
-                      words == 0 || words > SHUTDOWN_POISON ? words : SHUTDOWN_POISON);
-    record->in_shutdown = true; /* for good: these records are the shutdown phase's own */
+    record->in_shutdown = true;
+    quarantine_poison(record, address);
     shutdown_head = shutdown_head + 1 == room ? 0 : shutdown_head + 1;
     shutdown_count++;
+    if (shutdown_count == MANY) /* tens of megabytes of records may follow: with fewer faults */
+        memory_advise_huge(record + 1, (room - shutdown_head) * sizeof *record);
     shutdown_held += record->size;
     poisoned_shutdown++;
     lock_release(&shutdown_lock);
@@ -162,7 +170,7 @@ bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usabl
         leave_oldest(owner);
     struct block *record = ring_record(owner, owner->quarantine_head);
     quarantine_fill(record, address, usable, where, quarantine_now(owner), owner->reference, end);
-    quarantine_poison(record, address, usable, quarantine.poison_words);
+    quarantine_poison(record, address);
     if (++owner->quarantine_head == most)
         owner->quarantine_head = 0;
     owner->quarantine_count++;
@@ -189,12 +197,12 @@ void quarantine_flush(struct thread_block *owner)
 /* Believed only if the block did not begin to leave meanwhile. */
 static void check_record(struct block *record)
 {
-    struct block block = *record;
-    if (block.address == 0 || first_change(&block) == block.words)
+    uintptr_t address = record->address;
+    uint16_t check = record->check;
+    if (address == 0 || first_change(record, address) == quarantine_words(record))
         return;
-    if (__atomic_load_n(&record->address, __ATOMIC_ACQUIRE) == block.address &&
-        record->poison == block.poison)
-        quarantine_tell_change(&block, block.address);
+    if (__atomic_load_n(&record->address, __ATOMIC_ACQUIRE) == address && record->check == check)
+        quarantine_tell_change(record, address);
 }
 
 void quarantine_check(void)
@@ -210,8 +218,14 @@ void quarantine_check(void)
     if (!lock_take_within(&shutdown_lock, 200))
         return;
     uint32_t room = record_count - SHUTDOWN_FIRST;
-    for (uint32_t i = 0; i < shutdown_count; i++)
-        check_record(&quarantine.records[SHUTDOWN_FIRST + (shutdown_head + room - 1 - i) % room]);
+    enum { AHEAD = 16 }; /* blocks lie anywhere: their memory is asked for early */
+    for (uint32_t i = 0; i < shutdown_count; i++) {
+        struct block *record =
+            &quarantine.records[SHUTDOWN_FIRST + (shutdown_head + room - 1 - i) % room];
+        if (record - quarantine.records >= SHUTDOWN_FIRST + AHEAD)
+            __builtin_prefetch((const void *)record[-AHEAD].address);
+        check_record(record);
+    }
     lock_release(&shutdown_lock);
 }
 
@@ -221,7 +235,8 @@ const struct block *quarantine_find(uint64_t word)
     if (quarantine.records == NULL || poison.kind != POISON_FREED || poison.id >= record_count)
         return NULL;
     const struct block *block = &quarantine.records[poison.id];
-    if (block->address == 0 || poison.offset >= block->words || block->poison != poison_start(word))
+    if (block->address == 0 || poison.offset >= quarantine_words(block) ||
+        quarantine_first(block) != poison_start(word))
         return NULL;
     return block;
 }

@@ -13,15 +13,15 @@
 
 struct block {
     uintptr_t address; /* 0: the record is free */
-    uint64_t poison;   /* its first word; kept when the record is free, for poison_next() */
     uint64_t end_ticks;
     uint32_t size;  /* usable bytes, at most 4 GiB - 1 */
     uint32_t where; /* the freeing call: a site, in the shutdown phase a full stack */
     thread_reference end_thread;
-    uint16_t words;   /* poisoned */
-    uint8_t end;      /* enum origin */
-    bool in_shutdown; /* `where` is a stack */
+    uint16_t check; /* of its poison; kept when the record is free, for the next */
+    uint8_t end;    /* enum origin */
+    bool in_shutdown;
 };
+_Static_assert(sizeof(struct block) == 32, "two million of them die in a shutdown");
 
 /* What the quarantine needs from above. late_write is called with the block still in place. */
 struct quarantine_calls {
@@ -64,7 +64,7 @@ void quarantine_prepare_fork(void);
 extern struct quarantine {
     struct block *records; /* NULL: off */
     uint32_t ring_blocks;  /* or QUARANTINE_NO_RING, which no count reaches */
-    uint32_t poison_words;
+    uint32_t poison_words, shutdown_words;
     uint32_t rate; /* frees that all enter in one period */
     size_t ring_bytes;
     _Atomic bool shutting_down;
@@ -73,6 +73,16 @@ extern struct quarantine {
 
 bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usable, uint32_t where,
                          enum origin end);
+/* Words of a block that are poisoned. */
+static inline size_t quarantine_words(const struct block *block)
+{
+    size_t most = block->in_shutdown ? quarantine.shutdown_words : quarantine.poison_words;
+    return block->size / 8 < most ? block->size / 8 : most;
+}
+static inline uint64_t quarantine_first(const struct block *record)
+{
+    return poison_first(POISON_FREED, (uint32_t)(record - quarantine.records), record->check);
+}
 /* The block's record may be empty already. */
 void quarantine_tell_change(const struct block *record, uintptr_t address);
 
@@ -124,16 +134,10 @@ static inline void quarantine_fill(struct block *record, void *address, size_t u
     record->address = (uintptr_t)address;
 }
 
-static inline void quarantine_poison(struct block *record, void *address, size_t usable,
-                                     uint32_t most)
+static inline void quarantine_poison(struct block *record, void *address)
 {
-    uint64_t start = record->poison;
-    if (__builtin_expect(start == 0, 0))
-        start = poison_first(POISON_FREED, (uint32_t)(record - quarantine.records));
-    record->poison = start = poison_next(start);
-    size_t words = usable / 8 < most ? usable / 8 : most;
-    record->words = (uint16_t)words;
-    poison_words(address, words, start);
+    record->check = poison_next_check(record->check);
+    poison_words(address, quarantine_words(record), quarantine_first(record));
 }
 
 /* Poison is taken out: the next owner must not find it in fresh memory. The record was emptied
@@ -141,8 +145,8 @@ static inline void quarantine_poison(struct block *record, void *address, size_t
  * late write; x86 keeps both in order. */
 static inline void quarantine_clean(const struct block *record, void *address)
 {
-    uint32_t words = record->words;
-    if (__builtin_expect(poison_differs(address, words, record->poison), 0))
+    size_t words = quarantine_words(record);
+    if (__builtin_expect(poison_differs(address, words, quarantine_first(record)), 0))
         quarantine_tell_change(record, (uintptr_t)address);
     poison_clear(address, words);
 }
@@ -164,7 +168,7 @@ static inline bool quarantine_put(struct thread_block *owner, void *address, siz
     __atomic_store_n(&record->address, 0, __ATOMIC_RELEASE);
     quarantine_clean(record, leaving);
     quarantine_fill(record, address, usable, where, quarantine_now(owner), owner->reference, end);
-    quarantine_poison(record, address, usable, quarantine.poison_words);
+    quarantine_poison(record, address);
     head = head + 1 == quarantine.ring_blocks ? 0 : head + 1;
     owner->quarantine_head = head;
     owner->quarantine_bytes = bytes;

@@ -82,8 +82,9 @@ static uint32_t intern(const uintptr_t *frames, size_t count)
 static uint32_t find_by_walk(struct site_cache_entry *entry, struct caller caller)
 {
     enum { DEEPEST = SITE_FRAMES + 4 };
+    bool whole;
     uintptr_t frames[DEEPEST], slots[DEEPEST], kept[SITE_FRAMES] = {0};
-    size_t count = stack_walk(caller, frames, slots, DEEPEST, SITE_FRAMES), used = 0;
+    size_t count = stack_walk(caller, frames, slots, DEEPEST, SITE_FRAMES, &whole), used = 0;
     size_t last = 0; /* the outermost frame that tells the site apart */
     for (size_t i = 0; i < count && used < SITE_FRAMES; i++) {
         if (stack_is_allocator(frames[i]) && i + 1 < count)

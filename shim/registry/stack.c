@@ -24,7 +24,6 @@ static struct {
     int (*init_local2)(unw_cursor_t *, unw_context_t *, int);
     int (*step)(unw_cursor_t *);
     int (*get_register)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
-    int (*is_signal_frame)(unw_cursor_t *);
     bool loaded;
 } unwinder;
 
@@ -127,8 +126,9 @@ void stack_capture_context(struct stack *stack, const ucontext_t *context)
 }
 
 size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,
-                  size_t wanted)
+                  size_t wanted, bool *whole)
 {
+    *whole = true;
     frames[0] = caller.address;
     slots[0] = caller.slot;
     unw_context_t context;
@@ -138,19 +138,28 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
     if (!may_unwind() || unwinder.getcontext(&context) != 0 ||
         unwinder.init_local2(&cursor, &context, 0) != 0)
         wanted = 0;
+    uintptr_t inner = 0;
     for (int steps = 0; steps < 64 && count < most && wanted > 0; steps++) {
         unw_word_t address = 0, pointer = 0;
         if (unwinder.step(&cursor) <= 0 ||
             unwinder.get_register(&cursor, UNW_REG_IP, &address) != 0 || address == 0 ||
             unwinder.get_register(&cursor, UNW_REG_SP, &pointer) != 0)
             break;
-        if (count == 0 && pointer - sizeof(void *) != caller.slot)
+        uintptr_t slot = pointer - sizeof(void *);
+        if (count == 0 && slot != caller.slot)
             continue; /* still in the shim */
-        if (stack_is_ours(address) || unwinder.is_signal_frame(&cursor) > 0)
+        if (stack_is_ours(address))
             break;
+        if (*(const uintptr_t *)slot != address) /* interrupted by a signal: kept in its frame */
+            slot = inner + offsetof(ucontext_t, uc_mcontext.gregs[REG_RIP]);
+        if (*(const uintptr_t *)slot != address) {
+            *whole = false;
+            break;
+        }
         frames[count] = address;
-        slots[count] = pointer - sizeof(void *);
+        slots[count] = slot;
         count++;
+        inner = pointer;
         wanted -= !stack_is_allocator(address);
     }
     quiet_end(quiet);
@@ -229,11 +238,64 @@ uint32_t stack_keep_frames(const uintptr_t *frames, size_t count)
     return number;
 }
 
-uint32_t stack_keep(struct caller caller)
+static bool stands_still(const struct stack_cache_entry *entry)
+{
+    const struct kept *kept = kept_at(entry->kept);
+    for (uint32_t i = 1; i < kept->count; i++)
+        if (*(const uintptr_t *)(entry->slot + entry->offsets[i]) != kept->frames[i])
+            return false;
+    return true;
+}
+
+#define NOT_TO_CACHE UINT32_MAX
+
+static uint32_t capture_and_keep(struct caller caller)
 {
     struct stack stack;
     stack_capture(&stack, caller);
     return stack_keep_frames(stack.frames, stack.count);
+}
+
+static uint32_t walk_and_cache(struct stack_cache_entry *entry, struct caller caller)
+{
+    uintptr_t frames[STACK_FRAMES], slots[STACK_FRAMES];
+    bool whole;
+    size_t count = stack_walk(caller, frames, slots, STACK_FRAMES, STACK_FRAMES, &whole);
+    for (size_t i = 1; i < count; i++) /* false where a signal came on another stack */
+        whole = whole && slots[i] > slots[0] && slots[i] - slots[0] <= UINT32_MAX;
+    if (!whole) {
+        entry->kept = NOT_TO_CACHE;
+        return capture_and_keep(caller);
+    }
+    uint32_t kept = stack_keep_frames(frames, count);
+    entry->slot = 0; /* a signal handler must not see half an entry */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    for (size_t i = 1; i < count; i++)
+        entry->offsets[i] = (uint32_t)(slots[i] - slots[0]);
+    entry->kept = kept;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    entry->slot = caller.slot;
+    return kept;
+}
+
+uint32_t stack_keep(struct caller caller)
+{
+    if (guard.block == NULL)
+        return capture_and_keep(caller);
+    uintptr_t mixed = (caller.address ^ caller.slot >> 3) * UINT64_C(0x9e3779b97f4a7c15);
+    struct stack_cache_entry *entry = &guard.block->stacks.entries[mixed >> 58];
+    _Static_assert(STACK_CACHE_ENTRIES == 64, "the hash gives six bits");
+    if (entry->slot != caller.slot || entry->address != caller.address) {
+        entry->slot = caller.slot;
+        entry->address = caller.address;
+        entry->kept = 0;
+        return capture_and_keep(caller);
+    }
+    if (entry->kept == NOT_TO_CACHE)
+        return capture_and_keep(caller);
+    if (entry->kept != 0 && stands_still(entry))
+        return entry->kept;
+    return walk_and_cache(entry, caller); /* the second time: it will come again */
 }
 
 bool stack_get(uint32_t number, struct stack *stack)
@@ -267,7 +329,6 @@ bool stack_start(void)
             {&unwinder.init_local2, "_ULx86_64_init_local2"},
             {&unwinder.step, "_ULx86_64_step"},
             {&unwinder.get_register, "_ULx86_64_get_reg"},
-            {&unwinder.is_signal_frame, "_ULx86_64_is_signal_frame"},
         };
         unwinder.loaded = true;
         for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {

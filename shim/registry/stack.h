@@ -5,12 +5,12 @@
 #ifndef OUTLIVE_REGISTRY_STACK_H
 #define OUTLIVE_REGISTRY_STACK_H
 
+#include "registry/stack_cache.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <ucontext.h>
-
-#define STACK_FRAMES 48
 
 /* Where a hook was entered: the return address into the program and the slot that holds it. */
 struct caller {
@@ -37,16 +37,18 @@ void stack_capture(struct stack *stack, struct caller caller);
 /* From the context of a signal; frames of the shim itself are left out. */
 void stack_capture_context(struct stack *stack, const ucontext_t *context);
 
-/* Captures and keeps; 0 when the depot is full. */
+/* Captures and keeps; 0 when the depot is full. Some ten nanoseconds where the calling thread was
+ * on the same stack lately, else about a microsecond. */
 uint32_t stack_keep(struct caller caller);
 uint32_t stack_keep_frames(const uintptr_t *frames, size_t count);
 /* False for 0. Async-signal-safe. */
 bool stack_get(uint32_t kept, struct stack *stack);
 
 /* The first frames, walked slot by slot: slots[i] holds frames[i]. Ends after `wanted` frames that
- * are not an allocator's, or `most` in all. For the site cache. */
+ * are not an allocator's, or `most` in all, or where no slot is known (then *whole is false). For
+ * the two caches; some microseconds. */
 size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,
-                  size_t wanted);
+                  size_t wanted, bool *whole);
 
 /* True inside the shim's own code. */
 bool stack_is_ours(uintptr_t address);

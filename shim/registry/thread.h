@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "registry/guard.h"
 #include "registry/site_cache.h"
+#include "registry/stack_cache.h"
 
 #include <pthread.h>
 #include <stddef.h>
@@ -73,6 +74,7 @@ struct thread_block {
     uint64_t allocations, frees; /* of this thread and of earlier users of the block */
     struct thread_block *next_free;
     struct site_cache cache;
+    struct stack_cache stacks;
     char *signal_stack;
 };
 

@@ -2,6 +2,8 @@
  * time and peak memory as ratios to the bare run of the same round: machines are noisy, rounds are
  * not. Usage: compare ROUNDS NAME=LIBRARY[,OUTLIVE_OPTIONS]... -- COMMAND ARGS Prints a Markdown
  * row for each NAME: median, minimum and maximum of both ratios. */
+#include "mark.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,12 +29,15 @@ static double seconds(struct timeval time)
 static void run(const struct variant *variant, char **command, double *cpu, double *memory)
 {
     struct rusage usage;
-    int status;
+    int status, marks[2];
+    if (pipe2(marks, O_CLOEXEC | O_NONBLOCK) != 0)
+        exit(1);
     pid_t child = fork();
     if (child == 0) {
         int null = open("/dev/null", O_RDWR);
         dup2(null, 1);
         dup2(null, 2);
+        dup2(marks[1], MARK_DESCRIPTOR);
         if (variant != NULL) {
             setenv("LD_PRELOAD", variant->library, 1);
             setenv("OUTLIVE_OPTIONS", variant->options == NULL ? "" : variant->options, 1);
@@ -48,6 +53,11 @@ static void run(const struct variant *variant, char **command, double *cpu, doub
     }
     *cpu = seconds(usage.ru_utime) + seconds(usage.ru_stime);
     *memory = (double)usage.ru_maxrss;
+    int64_t before;
+    if (read(marks[0], &before, sizeof before) == sizeof before)
+        *cpu -= (double)before / 1e9;
+    close(marks[0]);
+    close(marks[1]);
 }
 
 static int by_size(const void *left, const void *right)

@@ -8,7 +8,8 @@ static void words_are_distinct_and_checked(void **state)
 {
     uint64_t block[16];
     (void)state;
-    uint64_t start = poison_next(poison_first(POISON_FREED, 77));
+    uint16_t check = poison_next_check(0);
+    uint64_t start = poison_first(POISON_FREED, 77, check);
     assert_int_equal(poison_fill(block, sizeof block - 1, start), 15);
     for (uint32_t i = 0; i < 15; i++) {
         struct poison poison = poison_parts(block[i]);
@@ -18,7 +19,8 @@ static void words_are_distinct_and_checked(void **state)
         assert_int_equal(poison.offset, i);
         assert_true(block[i] == poison_word(start, i));
         assert_true(poison_start(block[i]) == start);
-        assert_true(poison_start(block[i]) != poison_next(start)); /* another user's */
+        assert_true(poison_start(block[i]) !=
+                    poison_first(POISON_FREED, 77, poison_next_check(check))); /* another user's */
         for (uint32_t j = 0; j < i; j++)
             assert_true(block[i] != block[j]);
     }
@@ -29,7 +31,7 @@ static void words_are_not_canonical(void **state)
     static const enum poison_kind kinds[] = {POISON_FREED, POISON_UNINITIALISED};
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        int64_t word = (int64_t)poison_word(poison_first(kinds[i], POISON_IDS - 1), 65535);
+        int64_t word = (int64_t)poison_word(poison_first(kinds[i], POISON_IDS - 1, 9), 65535);
         assert_true(word >> 47 != 0 && word >> 47 != -1); /* 48-bit addresses */
         assert_true(word >> 56 != 0 && word >> 56 != -1); /* 57-bit addresses */
     }
