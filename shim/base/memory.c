@@ -67,10 +67,14 @@ bool memory_discard(void *start, size_t size)
     return system_call3(SYS_madvise, (long)start, (long)size, MADV_DONTNEED) == 0;
 }
 
-void memory_advise_huge(void *start, size_t size)
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* linux/mman.h */
+#endif
+
+void memory_populate(void *start, size_t size)
 {
     uintptr_t first = ROUND_UP((uintptr_t)start, PAGE_SIZE);
     (void)system_call3(SYS_madvise, (long)first,
                        (long)(((uintptr_t)start + size - first) / PAGE_SIZE * PAGE_SIZE),
-                       MADV_HUGEPAGE);
+                       MADV_POPULATE_WRITE);
 }

@@ -23,7 +23,8 @@ void memory_unmap(void *start, size_t size);
 bool memory_protect(void *start, size_t size, int protection);
 /* Gives the pages' contents back to the kernel. */
 bool memory_discard(void *start, size_t size);
-/* The whole pages within will all be used: the kernel may hand them out in large pieces. */
-void memory_advise_huge(void *start, size_t size);
+/* Commits the whole pages within at once, where the kernel can (Linux 5.14, MADV_POPULATE_WRITE):
+ * they will all be used. */
+void memory_populate(void *start, size_t size);
 
 #endif

@@ -42,7 +42,7 @@ static inline uint16_t poison_next_check(uint16_t check)
 /* The word `offset` words further on. */
 static inline uint64_t poison_word(uint64_t start, size_t offset)
 {
-    return start ^ offset * POISON_STEP;
+    return start ^ (offset << 40 | offset);
 }
 
 static inline bool poison_looks_like(uint64_t word)
@@ -60,19 +60,25 @@ static inline struct poison poison_parts(uint64_t word)
 /* The word at offset 0 of the block that this word is of. */
 static inline uint64_t poison_start(uint64_t word)
 {
-    return word ^ (word & 0xffff) * POISON_STEP;
+    return poison_word(word, word & 0xffff);
 }
 
-/* The three loops over a block's words; four at a time, since that is the default. */
+/* The three loops over a block's words, four at a time, since that is the default: from a multiple
+ * of four on, the next three differ by constants. */
+#define POISON_GROUP(start, i)                                                                     \
+    const uint64_t first = poison_word(start, i), second = first ^ POISON_STEP,                    \
+                   third = first ^ 2 * POISON_STEP, fourth = first ^ 3 * POISON_STEP
+
 static inline void poison_words(void *address, size_t words, uint64_t start)
 {
     uint64_t *word = address;
     size_t i = 0;
     for (; i + 4 <= words; i += 4) {
-        word[i] = poison_word(start, i);
-        word[i + 1] = poison_word(start, i + 1);
-        word[i + 2] = poison_word(start, i + 2);
-        word[i + 3] = poison_word(start, i + 3);
+        POISON_GROUP(start, i);
+        word[i] = first;
+        word[i + 1] = second;
+        word[i + 2] = third;
+        word[i + 3] = fourth;
     }
     for (; i < words; i++)
         word[i] = poison_word(start, i);
@@ -83,10 +89,11 @@ static inline bool poison_differs(const void *address, size_t words, uint64_t st
     const uint64_t *word = address;
     uint64_t differs = 0;
     size_t i = 0;
-    for (; i + 4 <= words; i += 4)
-        differs |= (word[i] ^ poison_word(start, i)) | (word[i + 1] ^ poison_word(start, i + 1)) |
-                   (word[i + 2] ^ poison_word(start, i + 2)) |
-                   (word[i + 3] ^ poison_word(start, i + 3));
+    for (; i + 4 <= words; i += 4) {
+        POISON_GROUP(start, i);
+        differs |= (word[i] ^ first) | (word[i + 1] ^ second) | (word[i + 2] ^ third) |
+                   (word[i + 3] ^ fourth);
+    }
     for (; i < words; i++)
         differs |= word[i] ^ poison_word(start, i);
     return differs != 0;

@@ -12,8 +12,8 @@
 
 #define SHUTDOWN_FIRST ((uint32_t)THREAD_BLOCKS_MAXIMUM * QUARANTINE_RING)
 #define SHUTDOWN_LEAST 65536 /* records for the shutdown phase, at the least */
-#define MANY 16384
-#define SHUTDOWN_POISON 32 /* words; a program that ends has time for more */
+#define MANY 8192            /* records that are made ready at once when so many have come */
+#define SHUTDOWN_POISON 32   /* words; a program that ends has time for more */
 
 struct quarantine quarantine = {.ring_blocks = QUARANTINE_NO_RING};
 
@@ -76,8 +76,6 @@ static size_t first_change(const struct block *record, uintptr_t address)
 {
     const uint64_t *word = (const uint64_t *)address, first = quarantine_first(record);
     size_t words = quarantine_words(record);
-    if (!poison_differs(word, words, first))
-        return words;
     for (size_t i = 0; i < words; i++)
         if (word[i] != poison_word(first, i))
             return i;
@@ -124,8 +122,8 @@ static bool put_in_shutdown(void *address, size_t usable, uint32_t where, enum o
     quarantine_poison(record, address);
     shutdown_head = shutdown_head + 1 == room ? 0 : shutdown_head + 1;
     shutdown_count++;
-    if (shutdown_count == MANY) /* tens of megabytes of records may follow: with fewer faults */
-        memory_advise_huge(record + 1, (room - shutdown_head) * sizeof *record);
+    if (shutdown_head % MANY == 0 && shutdown_head + MANY <= room) /* with fewer faults */
+        memory_populate(record + 1, MANY * sizeof *record);
     shutdown_held += record->size;
     poisoned_shutdown++;
     lock_release(&shutdown_lock);
@@ -199,7 +197,10 @@ static void check_record(struct block *record)
 {
     uintptr_t address = record->address;
     uint16_t check = record->check;
-    if (address == 0 || first_change(record, address) == quarantine_words(record))
+    if (address == 0 ||
+        __builtin_expect(!poison_differs((const void *)address, quarantine_words(record),
+                                         quarantine_first(record)),
+                         1))
         return;
     if (__atomic_load_n(&record->address, __ATOMIC_ACQUIRE) == address && record->check == check)
         quarantine_tell_change(record, address);
@@ -218,7 +219,7 @@ void quarantine_check(void)
     if (!lock_take_within(&shutdown_lock, 200))
         return;
     uint32_t room = record_count - SHUTDOWN_FIRST;
-    enum { AHEAD = 16 }; /* blocks lie anywhere: their memory is asked for early */
+    enum { AHEAD = 32 }; /* blocks lie anywhere: their memory is asked for early */
     for (uint32_t i = 0; i < shutdown_count; i++) {
         struct block *record =
             &quarantine.records[SHUTDOWN_FIRST + (shutdown_head + room - 1 - i) % room];

@@ -111,12 +111,31 @@ static uint32_t find_by_walk(struct site_cache_entry *entry, struct caller calle
     return site;
 }
 
+/* Several call paths that differ further out share (address, slot) and so an entry. What stands in
+ * the slots of the first that came tells them apart: each later one gets an entry by that. */
+static struct site_cache_entry *entry_of_path(struct thread_block *block, struct caller caller)
+{
+    struct site_cache_entry *first = site_cache_entry(block, caller);
+    if (first->slot != caller.slot || first->address != caller.address)
+        return first;
+    uint64_t mixed = caller.address ^ caller.slot;
+    for (size_t i = 0; i < SITE_FRAMES - 1; i++)
+        mixed = (mixed ^ *(const uintptr_t *)(caller.slot + first->offsets[i])) *
+                UINT64_C(0xff51afd7ed558ccd);
+    mixed ^= mixed >> 29;
+    return &block->cache.entries[mixed % SITE_CACHE_ENTRIES];
+}
+
 struct site *site_find(struct thread_block *block, struct caller caller)
 {
     if (block == NULL)
         return &sites[find_by_walk(NULL, caller)];
-    struct site *site = site_cached(block, caller);
-    return site != NULL ? site : &sites[find_by_walk(site_cache_entry(block, caller), caller)];
+    struct site *site = site_cached(site_cache_entry(block, caller), caller);
+    if (site != NULL)
+        return site;
+    struct site_cache_entry *entry = entry_of_path(block, caller);
+    site = site_cached(entry, caller);
+    return site != NULL ? site : &sites[find_by_walk(entry, caller)];
 }
 
 bool site_take_slow(struct site *site)

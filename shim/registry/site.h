@@ -25,15 +25,14 @@ extern struct site *sites __attribute__((visibility("hidden")));
 static inline struct site_cache_entry *site_cache_entry(struct thread_block *block,
                                                         struct caller caller)
 {
-    _Static_assert(SITE_CACHE_ENTRIES == 256, "the hash gives eight bits");
+    _Static_assert(SITE_CACHE_ENTRIES == 512, "the hash gives nine bits");
     uintptr_t mixed = (caller.address ^ (caller.slot >> 3)) * UINT64_C(0x9e3779b97f4a7c15);
-    return &block->cache.entries[mixed >> 56];
+    return &block->cache.entries[mixed >> 55];
 }
 
-/* The site of a hook's caller in the thread's cache, or NULL: a walk is needed. Reads only. */
-static inline struct site *site_cached(struct thread_block *block, struct caller caller)
+/* The entry's site, if the hook's caller is where it says, or NULL. Reads only. */
+static inline struct site *site_cached(const struct site_cache_entry *entry, struct caller caller)
 {
-    const struct site_cache_entry *entry = site_cache_entry(block, caller);
     _Static_assert(SITE_FRAMES == 4, "three frames are compared");
     if (__builtin_expect(entry->slot != caller.slot || entry->address != caller.address, 0))
         return NULL;

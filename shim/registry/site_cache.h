@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define SITE_FRAMES 4 /* a site is this many frames; wrappers such as CRYPTO_zalloc need three */
-#define SITE_CACHE_ENTRIES 256
+#define SITE_CACHE_ENTRIES 512
 
 struct site_cache_entry {
     uintptr_t slot;    /* address of the slot that holds frames[0] */
