@@ -12,9 +12,14 @@ void process_hooks_start(void)
     process = system_process();
 }
 
+bool process_is_us(void)
+{
+    return system_process() == process;
+}
+
 static bool is_us(void)
 {
-    return guard_active && system_process() == process;
+    return guard_active && process_is_us();
 }
 
 static void shutdown_by(const char *sign)

@@ -1,6 +1,7 @@
 /* Signal hooks: what the program asks of signals, answered so that it cannot tell the shim is
  * there. Fault signals stay the shim's and are only written down; termination signals go through a
  * handler that notes the begin of the shutdown phase. */
+#include "capture/process.h"
 #include "capture/real.h"
 #include "capture/signals.h"
 
@@ -87,10 +88,27 @@ static bool is_function(const struct sigaction *action)
     return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
+static bool is_ours(const struct sigaction *action)
+{
+    return action->sa_sigaction == on_termination || action->sa_sigaction == signals_handle_fault;
+}
+
+/* What a child of vfork sets is not to be noted: the notes are its parent's. */
+static int set_action_past_us(int number, const struct sigaction *wanted, struct sigaction *before)
+{
+    struct sigaction held = program[number], old;
+    int result = real.sigaction(number, wanted, &old);
+    if (result == 0 && before != NULL)
+        *before = is_ours(&old) ? held : old;
+    return result;
+}
+
 static int set_action(int number, const struct sigaction *wanted, struct sigaction *before)
 {
     if (!guard_active || number <= 0 || number >= SIGNALS)
         return real.sigaction(number, wanted, before);
+    if (!process_is_us())
+        return set_action_past_us(number, wanted, before);
     struct sigaction given, held = program[number];
     if (wanted != NULL)
         given = *wanted; /* the two may be the same memory */
@@ -190,10 +208,13 @@ static int set_mask(int (*call)(int, const sigset_t *, sigset_t *), int how, con
     int result = call(how, set == NULL ? NULL : &copy, before);
     if (result != 0)
         return result;
-    if (set != NULL)
-        guard.blocked = how == SIG_BLOCK     ? held | taken
-                        : how == SIG_UNBLOCK ? held & ~taken
-                                             : taken;
+    if (set != NULL) {
+        uint32_t blocked = how == SIG_BLOCK     ? held | taken
+                           : how == SIG_UNBLOCK ? held & ~taken
+                                                : taken;
+        if (blocked != held && process_is_us()) /* a child of vfork shares our thread's storage */
+            guard.blocked = blocked;
+    }
     if (before != NULL)
         put_back(before, held);
     return 0;

@@ -5,6 +5,7 @@
 #include "capture/process.h"
 #include "capture/real.h"
 #include "capture/signals.h"
+#include "capture/symbol.h"
 #include "capture/threads.h"
 
 #include "base/output.h"
@@ -24,7 +25,7 @@ static struct options options;
 static bool is_heap_blind(void)
 {
     static char line[OPTION_TEXT_SIZE];
-    void *first = dlsym(RTLD_DEFAULT, "malloc");
+    void *first = symbol_find_first("malloc");
     if (first == (void *)(uintptr_t)&malloc)
         return false;
     struct text text = text_in(line, sizeof line);

@@ -144,6 +144,14 @@ static int search_object(struct dl_phdr_info *info, size_t size, void *opaque)
     return 0;
 }
 
+void *symbol_find_first(const char *name)
+{
+    struct symbol_request request = {name, NULL, NULL};
+    struct search search = {&request, 1, true};
+    (void)dl_iterate_phdr(search_object, &search);
+    return request.address;
+}
+
 void symbol_find_next(struct symbol_request *requests, unsigned count)
 {
     struct search search = {requests, count, false};

@@ -10,6 +10,10 @@ struct symbol_request {
     void *address;       /* out: NULL if no object behind the shim defines it */
 };
 
+/* The definition that calls reach: the first in symbol order. dlsym() gives the address of the call
+ * stub instead where an executable at a fixed address takes the function's address. */
+void *symbol_find_first(const char *name);
+
 /* Answers all requests in one walk over the loaded objects. */
 void symbol_find_next(struct symbol_request *requests, unsigned count);
 

@@ -61,6 +61,16 @@ int main(int count, char **arguments)
         for (int i = 0; i < 20000; i++)
             free(blocks[i]);
         return 0;
+    } else if (strcmp(way, "vfork") == 0) { /* the child's handlers are not its parent's */
+        struct sigaction action = {.sa_handler = on_signal}, seen;
+        sigaction(SIGTERM, &action, NULL);
+        if (vfork() == 0) {
+            signal(SIGTERM, SIG_DFL);
+            _exit(0);
+        }
+        sigaction(SIGTERM, NULL, &seen);
+        kill(getpid(), SIGTERM);
+        return seen.sa_handler == on_signal && told == SIGTERM ? 0 : 7;
     } else if (strcmp(way, "daemon") == 0) {
         if (daemon(0, 0) != 0)
             return 6;
