@@ -162,3 +162,57 @@ EXPORT ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags)
         after_vector(message->msg_iov, message->msg_iovlen, done, true, "sendmsg", CALLER_HERE());
     return done;
 }
+
+/* Waiting for descriptors: where what happened is to be written is what a late event loop touches.
+ */
+#define WAIT_HOOK(name, parameters, arguments, watched, size)                                      \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        real_need();                                                                               \
+        before(watched, size, #name, CALLER_HERE());                                               \
+        int ready = real.name arguments;                                                           \
+        if (__builtin_expect(ready < 0, 0) && errno == EFAULT)                                     \
+            ask(watched, #name, CALLER_HERE());                                                    \
+        return ready;                                                                              \
+    }
+
+WAIT_HOOK(poll, (struct pollfd * watched, nfds_t count, int timeout), (watched, count, timeout),
+          watched, count)
+WAIT_HOOK(ppoll,
+          (struct pollfd * watched, nfds_t count, const struct timespec *timeout,
+           const sigset_t *mask),
+          (watched, count, timeout, mask), watched, count)
+WAIT_HOOK(__poll_chk, (struct pollfd * watched, nfds_t count, int timeout, size_t room),
+          (watched, count, timeout, room), watched, count)
+WAIT_HOOK(__ppoll_chk,
+          (struct pollfd * watched, nfds_t count, const struct timespec *timeout,
+           const sigset_t *mask, size_t room),
+          (watched, count, timeout, mask, room), watched, count)
+
+/* No look before the call: the kernel writes nothing where nothing happened, and an event loop may
+ * be stopped before anything does. */
+static void after_epoll(const struct epoll_event *events, int room, int ready, const char *function,
+                        struct caller caller)
+{
+    if (ready < 0 && errno == EFAULT)
+        ask(events, function, caller);
+    else if (ready > 0 && ready < room) /* the kernel may have stopped short */
+        ask(events + ready, function, caller);
+}
+
+EXPORT int epoll_wait(int descriptor, struct epoll_event *events, int room, int timeout)
+{
+    real_need();
+    int ready = real.epoll_wait(descriptor, events, room, timeout);
+    after_epoll(events, room, ready, "epoll_wait", CALLER_HERE());
+    return ready;
+}
+
+EXPORT int epoll_pwait(int descriptor, struct epoll_event *events, int room, int timeout,
+                       const sigset_t *mask)
+{
+    real_need();
+    int ready = real.epoll_pwait(descriptor, events, room, timeout, mask);
+    after_epoll(events, room, ready, "epoll_pwait", CALLER_HERE());
+    return ready;
+}

@@ -261,6 +261,7 @@ static void handle(int number, int cancellation, siginfo_t *info, ucontext_t *co
         die_by_default(number, info);
         return;
     }
+    report_prepare(); /* the first unwinding of a thread takes its time */
     if (!fault.sent && (number == SIGSEGV || number == SIGBUS)) {
         fault.has_address = info->si_code != SI_KERNEL;
         fault.address = (uintptr_t)info->si_addr;
@@ -269,7 +270,9 @@ static void handle(int number, int cancellation, siginfo_t *info, ucontext_t *co
             read_operand(&fault, context);
     }
     stack_capture_context(&fault.stack, context);
-    if (event_fault(&fault))
+    bool gone = event_fault(&fault);
+    report_prepared();
+    if (gone)
         return;
     (void)pthread_setcancelstate(cancellation, NULL); /* deliver() may not come back */
     deliver(number, info, (struct kernel_context *)context);

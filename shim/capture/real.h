@@ -54,6 +54,9 @@ ssize_t __pread64_chk(int descriptor, void *buffer, size_t size, off_t offset, s
 ssize_t __recv_chk(int descriptor, void *buffer, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int descriptor, void *buffer, size_t size, size_t room, int flags,
                        struct sockaddr *address, socklen_t *length);
+int __poll_chk(struct pollfd *watched, nfds_t count, int timeout, size_t room);
+int __ppoll_chk(struct pollfd *watched, nfds_t count, const struct timespec *timeout,
+                const sigset_t *mask, size_t room);
 sighandler_t bsd_signal(int number, sighandler_t handler);
 sighandler_t ssignal(int number, sighandler_t handler);
 sighandler_t __sysv_signal(int number, sighandler_t handler);

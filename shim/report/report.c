@@ -21,6 +21,7 @@ static _Atomic uint32_t under_way; /* reports begun and not yet out */
 static _Atomic pid_t writer;       /* thread that holds the lock */
 static _Atomic uint32_t counts[CONFIRMED + 1];
 static _Atomic bool summarised, stopping;
+static _Atomic uint32_t in_preparation;
 static _Atomic bool stop_pending; /* a report is out and its thread is about to stop the process */
 static const char *off[OFF];
 static size_t off_count;
@@ -176,9 +177,20 @@ enum verdict report_finding(struct finding *finding)
 static void wait_for_reports(bool and_stop)
 {
     uint64_t end = clock_milliseconds() + options->report_wait_ms;
-    while ((atomic_load(&under_way) > 0 || (and_stop && atomic_load(&stop_pending))) &&
+    while ((atomic_load(&under_way) > 0 ||
+            (and_stop && (atomic_load(&in_preparation) > 0 || atomic_load(&stop_pending)))) &&
            clock_milliseconds() < end)
         system_sleep_ms(1);
+}
+
+void report_prepare(void)
+{
+    atomic_fetch_add(&in_preparation, 1);
+}
+
+void report_prepared(void)
+{
+    atomic_fetch_sub(&in_preparation, 1);
 }
 
 void report_wait(void)
@@ -237,6 +249,7 @@ void report_forked(void)
 {
     lock_reset(&report_lock);
     atomic_store(&under_way, 0);
+    atomic_store(&in_preparation, 0);
     atomic_store(&writer, 0);
     atomic_store(&summarised, false);
     atomic_store(&stop_pending, false);

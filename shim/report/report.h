@@ -22,6 +22,10 @@ enum verdict report_finding(struct finding *finding);
  * with SIGABRT, past the program's handler, leaving a core. */
 void report_stop(void) __attribute__((noreturn));
 
+/* Around what may become a report: exit waits for it, as for a report. Not across report_stop(). */
+void report_prepare(void);
+void report_prepared(void);
+
 /* Exit calls this: waits for reports in progress, at most report_wait_ms. */
 void report_wait(void);
 

@@ -39,6 +39,9 @@
 #include <unistd.h>
 
 #define PAGE ((uintptr_t)4096)
+#ifndef MADV_GUARD_REMOVE
+#define MADV_GUARD_REMOVE 103 /* Linux 6.13, include/uapi/asm-generic/mman-common.h */
+#endif
 #define ARENA_SIZE ((uintptr_t)256 << 30) /* as in shim/heap/arena.c */
 #define ARENA_SLACK 64                    /* as in shim/heap/arena.h */
 #define BLOCKS ((size_t)1 << 20)
@@ -64,15 +67,23 @@ static __thread bool inside __attribute__((tls_model("initial-exec")));
 static _Atomic pid_t process; /* a forked child has no injector */
 static char directory[400];   /* a copy: programs write over their environment */
 
+static bool reopen; /* INJECT_REOPEN: a shim that keeps nothing closed, to see the measure fail */
+
 static struct block *_Atomic injected;
 static uintptr_t injected_first, injected_last; /* its pages */
 static void *injected_copy;                     /* its last content */
+static _Atomic bool dead;                       /* the injected free is done */
 static int result = -1;
 
 static bool is_injected(uintptr_t address)
 {
     return atomic_load(&injected) != NULL && address >= injected_first && address < injected_last &&
            getpid() == atomic_load(&process);
+}
+
+static bool is_dead(uintptr_t address)
+{
+    return atomic_load(&dead) && is_injected(address);
 }
 
 static void write_line(const char *line, int length)
@@ -276,7 +287,7 @@ FREEING(CALL_FREEING)
 #define CALL_LOCKING(name)                                                                         \
     static long my_##name(long a, long b, long c, long d, long e, long f)                          \
     {                                                                                              \
-        if (is_injected((uintptr_t)a) || is_injected((uintptr_t)b))                                \
+        if (is_dead((uintptr_t)a) || is_dead((uintptr_t)b))                                        \
             write_touch("lock", #name, "-");                                                       \
         return next[NUMBER_##name](a, b, c, d, e, f);                                              \
     }
@@ -290,7 +301,7 @@ LOCKING(CALL_LOCKING)
         if (passing)                                                                               \
             write_touch("passing", #name, "-");                                                    \
         long answer = next[NUMBER_##name](a, b, c, d, e, f);                                       \
-        if (atomic_load(&injected) != NULL && (int)answer == -1 && errno == EFAULT &&              \
+        if (atomic_load(&dead) && (int)answer == -1 && errno == EFAULT &&                          \
             getpid() == atomic_load(&process)) {                                                   \
             write_touch("system", #name, "-");                                                     \
             errno = EFAULT;                                                                        \
@@ -483,6 +494,7 @@ struct kernel_action { /* as the kernel has it: struct sigaction of libc differs
 static struct kernel_action shims;
 static int left_as;             /* how the shim left the dead block's pages */
 static _Atomic bool closed_too; /* closed by the injector */
+static int pagemap;
 
 static void touched(int number, siginfo_t *information, void *context)
 {
@@ -493,9 +505,11 @@ static void touched(int number, siginfo_t *information, void *context)
     }
     int saved = errno;
     uintptr_t place = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
-    char offset[32], code[32];
+    char offset[32], code[64];
+    uint64_t entry = 0; /* pagemap: bit 58 is the guard marker's */
+    (void)syscall(SYS_pread64, pagemap, &entry, sizeof entry, at / PAGE * sizeof entry);
     (void)snprintf(offset, sizeof offset, "%ld", (long)(at - atomic_load(&injected)->address));
-    (void)snprintf(code, sizeof code, "0x%lx", place);
+    (void)snprintf(code, sizeof code, "0x%lx,%d,%lx", place, information->si_code, entry);
     write_touch("fault", offset, code);
     errno = saved;
     bool closed = true;
@@ -550,13 +564,13 @@ static struct block *choose(unsigned long seed)
         int live = BLOCK_LIVE;
         if (atomic_load(&blocks[i].state) != BLOCK_LIVE || at++ < index)
             continue;
+        if (!atomic_compare_exchange_strong(&blocks[i].state, &live, BLOCK_INJECTED))
+            continue; /* the program was faster */
         injected_first = blocks[i].address & ~(PAGE - 1);
         injected_last = injected_first + blocks[i].place_size;
         injected_copy = mmap(NULL, blocks[i].place_size, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         memcpy(injected_copy, (void *)blocks[i].address, blocks[i].size);
-        if (!atomic_compare_exchange_strong(&blocks[i].state, &live, BLOCK_INJECTED))
-            continue; /* the program was faster */
         char line[128];
         write_line(line, snprintf(line, sizeof line, "block 0x%lx %zu %zu %zu\n", blocks[i].address,
                                   blocks[i].size, i, candidates));
@@ -578,23 +592,47 @@ static void write_birth(const struct block *block)
     }
 }
 
+static void keep_maps(void)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/maps.%d", directory, getpid());
+    FILE *from = fopen("/proc/self/maps", "re"), *to = fopen(path, "we");
+    int c;
+    while (from != NULL && to != NULL && (c = fgetc(from)) != EOF)
+        (void)fputc(c, to);
+    if (from != NULL)
+        (void)fclose(from);
+    if (to != NULL)
+        (void)fclose(to);
+}
+
 static void inject(unsigned long seed, int sign)
 {
+    keep_maps();
+    pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    pagemap = fcntl(pagemap, F_DUPFD_CLOEXEC, 900);
+    go_before_the_shim();
+    if (sign != 0) /* the first sign of the shutdown, and at once: */
+        (void)kill(getpid(), sign);
     struct block *block = choose(seed);
     if (block == NULL) {
         write_line("none\n", 5);
         return;
     }
-    write_birth(block);
-    go_before_the_shim();
     atomic_store(&injected, block);
-    if (sign != 0)
-        (void)kill(getpid(), sign);
     injected_free((void *)block->address);
+    atomic_store(&dead, true);
+    if (reopen) { /* what if the shim had not closed it? */
+        (void)syscall(SYS_madvise, injected_first, injected_last - injected_first,
+                      MADV_GUARD_REMOVE);
+        (void)syscall(SYS_mprotect, injected_first, injected_last - injected_first,
+                      PROT_READ | PROT_WRITE);
+    }
     left_as = protection_of(block->address);
     atomic_store(&closed_too, true);
     (void)syscall(SYS_mprotect, injected_first, injected_last - injected_first, PROT_NONE);
     write_line("freed\n", 6);
+    write_birth(block);
 }
 
 static void *wait_for_go(void *unused)
@@ -667,6 +705,7 @@ __attribute__((constructor)) static void start(void)
         return;
     }
     (void)strcpy(directory, given);
+    reopen = getenv("INJECT_REOPEN") != NULL;
     void *frames[4];
     (void)backtrace(frames, 4); /* loads libgcc now, not in an allocation */
     for (size_t i = 0; i < CALLS; i++)
