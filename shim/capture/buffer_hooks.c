@@ -203,6 +203,7 @@ static void after_epoll(const struct epoll_event *events, int room, int ready, c
 EXPORT int epoll_wait(int descriptor, struct epoll_event *events, int room, int timeout)
 {
     real_need();
+    event_waited();
     int ready = real.epoll_wait(descriptor, events, room, timeout);
     after_epoll(events, room, ready, "epoll_wait", CALLER_HERE());
     return ready;
@@ -212,6 +213,7 @@ EXPORT int epoll_pwait(int descriptor, struct epoll_event *events, int room, int
                        const sigset_t *mask)
 {
     real_need();
+    event_waited();
     int ready = real.epoll_pwait(descriptor, events, room, timeout, mask);
     after_epoll(events, room, ready, "epoll_pwait", CALLER_HERE());
     return ready;

@@ -1,6 +1,6 @@
 /* Wait hooks: calls by which a thread sleeps or lets others run. They tell that a burst of frees is
- * over (see quarantine_end_burst); waits for locks are in lock_hooks.c, for data in
- * buffer_hooks.c. */
+ * over (see quarantine_end_burst); waits for locks are in lock_hooks.c, for data and
+ * descriptors in buffer_hooks.c. */
 #include "capture/real.h"
 
 #include "event/event.h"
@@ -24,11 +24,6 @@ WAIT_HOOK(int, nanosleep, (span time, rest left), (time, left))
 WAIT_HOOK(int, clock_nanosleep, (clockid_t clock, int flags, span time, rest left),
           (clock, flags, time, left))
 WAIT_HOOK(int, thrd_sleep, (span time, rest left), (time, left))
-WAIT_HOOK(int, poll, (struct pollfd * descriptors, nfds_t count, int milliseconds),
-          (descriptors, count, milliseconds))
-WAIT_HOOK(int, ppoll,
-          (struct pollfd * descriptors, nfds_t count, span time, const sigset_t *signals),
-          (descriptors, count, time, signals))
 WAIT_HOOK(int, select,
           (int count, fd_set *readable, fd_set *writable, fd_set *failed, struct timeval *time),
           (count, readable, writable, failed, time))
@@ -36,12 +31,6 @@ WAIT_HOOK(int, pselect,
           (int count, fd_set *readable, fd_set *writable, fd_set *failed, span time,
            const sigset_t *signals),
           (count, readable, writable, failed, time, signals))
-WAIT_HOOK(int, epoll_wait, (int queue, struct epoll_event *events, int most, int milliseconds),
-          (queue, events, most, milliseconds))
-WAIT_HOOK(int, epoll_pwait,
-          (int queue, struct epoll_event *events, int most, int milliseconds,
-           const sigset_t *signals),
-          (queue, events, most, milliseconds, signals))
 WAIT_HOOK(int, accept, (int descriptor, struct sockaddr *address, socklen_t *length),
           (descriptor, address, length))
 WAIT_HOOK(int, accept4, (int descriptor, struct sockaddr *address, socklen_t *length, int flags),
