@@ -22,6 +22,20 @@
 
 static struct options options;
 
+/* What glibc's pthread_atfork and at_quick_exit call (LSB core specification, libc). Weak, as
+ * dladdr1 is, so that another C library's loader takes the shim in and the shim itself can say why
+ * it steps aside. */
+extern int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(void),
+                             void *library) __attribute__((weak));
+extern int __cxa_at_quick_exit(void (*handler)(void *), void *library) __attribute__((weak));
+#pragma weak dladdr1
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
+static bool is_glibc(void)
+{
+    return __register_atfork != NULL && __cxa_at_quick_exit != NULL && dladdr1 != NULL;
+}
+
 static bool is_heap_blind(void)
 {
     static char line[OPTION_TEXT_SIZE];
@@ -151,8 +165,9 @@ static void after_fork_in_child(void)
     process_hooks_start();
 }
 
-static void at_quick_exit_last(void)
+static void at_quick_exit_last(void *nothing)
 {
+    (void)nothing;
     process_ending();
 }
 
@@ -161,6 +176,15 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     (void)count;
     (void)arguments;
     real_resolve();
+    if (!is_glibc()) { /* musl's loader passes no arguments here */
+        static char *nothing[] = {NULL};
+        options_default(&options);
+        output_start(&options, nothing);
+        output_tell_once("this program runs on another C library than glibc (musl?): nothing is "
+                         "watched",
+                         NULL);
+        return;
+    }
     read_options(environment);
     if (!options.enabled)
         return;
@@ -183,8 +207,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     thread_appeared = threads_equip;
     (void)threads_start();
     threads_equip();
-    (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-    (void)at_quick_exit(at_quick_exit_last);
+    (void)__register_atfork(before_fork, after_fork_in_parent, after_fork_in_child, &__dso_handle);
+    (void)__cxa_at_quick_exit(at_quick_exit_last, &__dso_handle);
     guard_active = true;
 }
 
