@@ -54,6 +54,26 @@ static bool is_heap_blind(void)
     return true;
 }
 
+/* A tool that takes the same functions, told by a function that only its library defines: each of
+ * the two would see the other's work as the program's. */
+static const char *other_tool(void)
+{
+    static const struct {
+        const char *function, *says;
+    } tools[] = {
+        {"_vgnU_freeres", "this program runs under valgrind"},
+        {"__asan_init", "this program is built with AddressSanitizer"},
+        {"__hwasan_init", "this program is built with HWAddressSanitizer"},
+        {"__tsan_init", "this program is built with ThreadSanitizer"},
+        {"__msan_init", "this program is built with MemorySanitizer"},
+        {"__lsan_init", "this program is built with LeakSanitizer"},
+    };
+    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
+        if (symbol_find_first(tools[i].function) != NULL)
+            return tools[i].says;
+    return NULL;
+}
+
 static bool is_standard_library(const char *file)
 {
     static const char *const known[] = {"/libstdc++", "/libc++", "/libjemalloc", "/libtcmalloc",
@@ -191,6 +211,12 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     output_start(&options, environment);
     if (!options.follow_exec)
         leave_environment(environment);
+    const char *other = options.refuse_tools ? other_tool() : NULL;
+    if (other != NULL) {
+        output_tell_once(other, "the two cannot watch it together, so nothing is watched here; run "
+                                "it without one of them");
+        return;
+    }
     const struct allocator allocator = {real.malloc, real.free, real.malloc_usable_size};
     bool heap = !is_heap_blind();
     if (!heap && text_equal(options.require, "heap"))

@@ -10,11 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct search {
-    struct symbol_request *requests;
-    unsigned count;
-    bool past_us;
-};
+/* Ours, by which we find ourselves in the loader's list. */
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 
 struct tables {
     uintptr_t base;
@@ -115,45 +112,31 @@ static void *look_up(const struct tables *tables, const char *name, const char *
     }
 }
 
-static int search_object(struct dl_phdr_info *info, size_t size, void *opaque)
+static void search_object(const struct link_map *object, struct symbol_request *requests,
+                          unsigned count)
 {
-    struct search *search = opaque;
-    struct tables tables = {0};
-    (void)size;
-    if (!search->past_us) {
-        for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-            const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-            if (segment->p_type == PT_LOAD &&
-                (uintptr_t)&symbol_find_next - info->dlpi_addr - segment->p_vaddr <
-                    segment->p_memsz)
-                search->past_us = true;
-        }
-        return 0;
-    }
-    for (unsigned i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            read_tables(&tables, info->dlpi_addr,
-                        (const Elf64_Dyn *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr));
+    struct tables tables;
+    read_tables(&tables, object->l_addr, object->l_ld);
     if (tables.symbols == NULL || tables.strings == NULL || tables.hash == NULL)
-        return 0;
-    for (unsigned i = 0; i < search->count; i++) {
-        struct symbol_request *request = &search->requests[i];
-        if (request->address == NULL)
-            request->address = look_up(&tables, request->name, request->version);
-    }
-    return 0;
+        return;
+    for (unsigned i = 0; i < count; i++)
+        if (requests[i].address == NULL)
+            requests[i].address = look_up(&tables, requests[i].name, requests[i].version);
 }
 
 void *symbol_find_first(const char *name)
 {
     struct symbol_request request = {name, NULL, NULL};
-    struct search search = {&request, 1, true};
-    (void)dl_iterate_phdr(search_object, &search);
+    for (const struct link_map *object = _r_debug.r_map; object != NULL; object = object->l_next)
+        search_object(object, &request, 1);
     return request.address;
 }
 
 void symbol_find_next(struct symbol_request *requests, unsigned count)
 {
-    struct search search = {requests, count, false};
-    (void)dl_iterate_phdr(search_object, &search);
+    const struct link_map *object = _r_debug.r_map;
+    while (object != NULL && object->l_ld != _DYNAMIC)
+        object = object->l_next;
+    while (object != NULL && (object = object->l_next) != NULL)
+        search_object(object, requests, count);
 }

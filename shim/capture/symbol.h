@@ -1,6 +1,7 @@
 /* Symbol: finds the function that comes after the shim in symbol order. Unlike dlsym() it allocates
  * nothing when there is none: the first hook may run inside the program's allocator, under its
- * initialisation lock. Takes the loader's lock for reading its list, nothing else. */
+ * initialisation lock. Reads the loader's list as debuggers do, for early use, while no other
+ * thread loads anything: dl_iterate_phdr() may be a sanitizer's, which cannot be called yet. */
 #ifndef OUTLIVE_CAPTURE_SYMBOL_H
 #define OUTLIVE_CAPTURE_SYMBOL_H
 

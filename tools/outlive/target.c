@@ -81,6 +81,13 @@ static void warn_of_env(const char *script, const char *interpreter)
                 script, interpreter, script);
 }
 
+/* It runs the program itself, out of the loader's sight. */
+static bool is_valgrind(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash == NULL ? path : slash + 1, "valgrind") == 0;
+}
+
 static int check_privileges(const char *path, const struct stat *status)
 {
     char capability[64];
@@ -102,6 +109,9 @@ int target_check(const char *program, bool follow_exec)
     char path[PATH_MAX];
     if (find(program, path) != 0)
         return refuse(MISSING, program, "was not found; check the name and PATH");
+    if (is_valgrind(path))
+        return refuse(COMMAND_MISUSE, path,
+                      "cannot watch a program together with Outlive; run it under one of them");
     for (int depth = 0; depth < SCRIPTS_MOST; depth++) {
         struct stat status;
         if (stat(path, &status) != 0)
