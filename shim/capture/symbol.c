@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 
 /* Ours, by which we find ourselves in the loader's list. */
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
@@ -124,17 +125,39 @@ static void search_object(const struct link_map *object, struct symbol_request *
             requests[i].address = look_up(&tables, requests[i].name, requests[i].version);
 }
 
+/* glibc's list by its symbol, any other loader's by the executable's DT_DEBUG (System V ABI,
+ * dynamic linking): the shim must load there to say that it steps aside. */
+#pragma weak _r_debug
+static const struct link_map *loaded(void)
+{
+    if (&_r_debug != NULL)
+        return _r_debug.r_map;
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    uintptr_t base = 0;
+    for (size_t i = 0; headers != NULL && i < getauxval(AT_PHNUM); i++) {
+        if (headers[i].p_type == PT_PHDR)
+            base = (uintptr_t)headers - headers[i].p_vaddr;
+        if (headers[i].p_type != PT_DYNAMIC)
+            continue;
+        const ElfW(Dyn) *entry = (const ElfW(Dyn) *)(base + headers[i].p_vaddr);
+        for (; entry->d_tag != DT_NULL; entry++)
+            if (entry->d_tag == DT_DEBUG)
+                return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
+    }
+    return NULL;
+}
+
 void *symbol_find_first(const char *name)
 {
     struct symbol_request request = {name, NULL, NULL};
-    for (const struct link_map *object = _r_debug.r_map; object != NULL; object = object->l_next)
+    for (const struct link_map *object = loaded(); object != NULL; object = object->l_next)
         search_object(object, &request, 1);
     return request.address;
 }
 
 void symbol_find_next(struct symbol_request *requests, unsigned count)
 {
-    const struct link_map *object = _r_debug.r_map;
+    const struct link_map *object = loaded();
     while (object != NULL && object->l_ld != _DYNAMIC)
         object = object->l_next;
     while (object != NULL && (object = object->l_next) != NULL)
