@@ -99,6 +99,7 @@ void event_exit(bool last)
     bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
     if (last && (always || report_has_news()))
         report_summary();
+    report_wait(); /* threads run until the last moment: a report of now repeats the summary */
 }
 
 void event_dying(void)

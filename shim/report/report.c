@@ -140,6 +140,7 @@ static void tell(struct finding *finding, bool *was_suppressed)
     }
     if (!*was_suppressed) {
         count(finding->grade);
+        atomic_store(&summarised, false); /* it would come before the finding */
         text = text_in(buffer, REPORT_SIZE);
         render_text(&text, named);
         output_text(text.data, text.length);
