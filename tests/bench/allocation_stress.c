@@ -1,12 +1,12 @@
-/* Allocation stress: four threads allocate and free blocks of mixed sizes from a few sites, keeping
- * a window of them. Usage: allocation_stress [ITERATIONS] */
+/* Allocation stress: threads (four) allocate and free blocks of mixed sizes from a few sites,
+ * keeping a window of them. Usage: allocation_stress [ITERATIONS [THREADS]] */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { THREADS = 4, WINDOW = 512 };
+enum { THREADS_MOST = 1000, WINDOW = 512 };
 
-static long iterations = 3000000;
+static long iterations = 3000000; /* of each thread */
 
 static uint32_t next(uint32_t *state)
 {
@@ -42,13 +42,18 @@ static void *run(void *argument)
 
 int main(int count, char **arguments)
 {
-    pthread_t threads[THREADS];
+    static pthread_t threads[THREADS_MOST];
+    uintptr_t used = 4;
     if (count > 1)
         iterations = atol(arguments[1]);
-    for (uintptr_t i = 0; i < THREADS; i++)
+    if (count > 2)
+        used = (uintptr_t)atol(arguments[2]);
+    if (used > THREADS_MOST)
+        return 2;
+    for (uintptr_t i = 0; i < used; i++)
         if (pthread_create(&threads[i], NULL, run, (void *)(i + 1)) != 0)
             return 1;
-    for (int i = 0; i < THREADS; i++)
+    for (uintptr_t i = 0; i < used; i++)
         pthread_join(threads[i], NULL);
     return 0;
 }

@@ -1,7 +1,8 @@
 /* Compare: runs a command bare and under preloaded libraries in turn, and prints each one's CPU
  * time and peak memory as ratios to the bare run of the same round: machines are noisy, rounds are
- * not. Usage: compare ROUNDS NAME=LIBRARY[,OUTLIVE_OPTIONS]... -- COMMAND ARGS Prints a Markdown
- * row for each NAME: median, minimum and maximum of both ratios. */
+ * not. Usage: compare ROUNDS NAME=/LIBRARY[,OUTLIVE_OPTIONS]... -- COMMAND ARGS Prints a Markdown
+ * row for each NAME: median, minimum and maximum of both ratios, and how much later it ended, in
+ * milliseconds. */
 #include "mark.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@ enum { VARIANTS_MOST = 8, ROUNDS_MOST = 100 };
 struct variant {
     const char *name;
     char *library, *options;
-    double cpu[ROUNDS_MOST], memory[ROUNDS_MOST];
+    double cpu[ROUNDS_MOST], memory[ROUNDS_MOST], later[ROUNDS_MOST];
 };
 
 static double seconds(struct timeval time)
@@ -26,12 +27,15 @@ static double seconds(struct timeval time)
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
-static void run(const struct variant *variant, char **command, double *cpu, double *memory)
+static void run(const struct variant *variant, char **command, double *cpu, double *memory,
+                double *elapsed)
 {
     struct rusage usage;
     int status, marks[2];
     if (pipe2(marks, O_CLOEXEC | O_NONBLOCK) != 0)
         exit(1);
+    struct timespec began, ended;
+    clock_gettime(CLOCK_MONOTONIC, &began);
     pid_t child = fork();
     if (child == 0) {
         int null = open("/dev/null", O_RDWR);
@@ -51,6 +55,9 @@ static void run(const struct variant *variant, char **command, double *cpu, doub
                 variant == NULL ? "nothing" : variant->name);
         exit(1);
     }
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    *elapsed =
+        (double)(ended.tv_sec - began.tv_sec) * 1e3 + (double)(ended.tv_nsec - began.tv_nsec) / 1e6;
     *cpu = seconds(usage.ru_utime) + seconds(usage.ru_stime);
     *memory = (double)usage.ru_maxrss;
     int64_t before;
@@ -66,10 +73,10 @@ static int by_size(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static void print(double *ratios, int count)
+static void print(double *ratios, int count, const char *form)
 {
     qsort(ratios, (size_t)count, sizeof *ratios, by_size);
-    printf(" %.2f (%.2f-%.2f) |", ratios[count / 2], ratios[0], ratios[count - 1]);
+    printf(form, ratios[count / 2], ratios[0], ratios[count - 1]);
 }
 
 int main(int count, char **arguments)
@@ -80,7 +87,7 @@ int main(int count, char **arguments)
         struct variant *variant = &variants[used++];
         memset(variant, 0, sizeof *variant);
         variant->name = arguments[at];
-        variant->library = strchr(arguments[at], '=');
+        variant->library = strstr(arguments[at], "=/"); /* a name may hold one, too */
         if (variant->library == NULL)
             return 2;
         *variant->library++ = '\0';
@@ -93,19 +100,21 @@ int main(int count, char **arguments)
         return 2;
     }
     for (int round = 0; round < rounds; round++) {
-        double cpu, memory, own_cpu, own_memory;
-        run(NULL, arguments + at + 1, &cpu, &memory);
+        double cpu, memory, elapsed, own_cpu, own_memory, own_elapsed;
+        run(NULL, arguments + at + 1, &cpu, &memory, &elapsed);
         for (int i = 0; i < used; i++) {
             struct variant *variant = &variants[(i + round) % used]; /* rotate the order */
-            run(variant, arguments + at + 1, &own_cpu, &own_memory);
+            run(variant, arguments + at + 1, &own_cpu, &own_memory, &own_elapsed);
             variant->cpu[round] = own_cpu / cpu;
             variant->memory[round] = own_memory / memory;
+            variant->later[round] = own_elapsed - elapsed;
         }
     }
     for (int i = 0; i < used; i++) {
         printf("| %s |", variants[i].name);
-        print(variants[i].cpu, rounds);
-        print(variants[i].memory, rounds);
+        print(variants[i].cpu, rounds, " %.2f (%.2f-%.2f) |");
+        print(variants[i].memory, rounds, " %.2f (%.2f-%.2f) |");
+        print(variants[i].later, rounds, " %+.1f (%+.1f-%+.1f) |");
         putchar('\n');
     }
     return 0;

@@ -11,22 +11,54 @@ static void *volatile block;
 /* Sixteen places to call from, so that call paths differ by one return address a level. */
 #define PLACES(call)                                                                               \
     switch (path & 15) {                                                                           \
-    case 0: call; break;                                                                           \
-    case 1: call; break;                                                                           \
-    case 2: call; break;                                                                           \
-    case 3: call; break;                                                                           \
-    case 4: call; break;                                                                           \
-    case 5: call; break;                                                                           \
-    case 6: call; break;                                                                           \
-    case 7: call; break;                                                                           \
-    case 8: call; break;                                                                           \
-    case 9: call; break;                                                                           \
-    case 10: call; break;                                                                          \
-    case 11: call; break;                                                                          \
-    case 12: call; break;                                                                          \
-    case 13: call; break;                                                                          \
-    case 14: call; break;                                                                          \
-    default: call; break;                                                                          \
+    case 0:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 1:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 2:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 3:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 4:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 5:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 6:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 7:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 8:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 9:                                                                                        \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 10:                                                                                       \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 11:                                                                                       \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 12:                                                                                       \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 13:                                                                                       \
+        call;                                                                                      \
+        break;                                                                                     \
+    case 14:                                                                                       \
+        call;                                                                                      \
+        break;                                                                                     \
+    default:                                                                                       \
+        call;                                                                                      \
+        break;                                                                                     \
     }
 
 #define LEVEL __attribute__((noinline, noclone, optimize("no-crossjumping", "no-tree-tail-merge")))
