@@ -18,9 +18,11 @@ void heap_events_start(const struct options *options, const struct allocator *al
     heap.usable = allocator->usable;
 }
 
+/* From here until tell() or report_prepared() an exit waits: the thread may be about to report. */
 static void capture_touch(struct touch *touch, enum access access, const void *address,
                           const char *function, struct caller caller)
 {
+    report_prepare();
     *touch = (struct touch){.thread = thread_current(),
                             .access = access,
                             .address = (uintptr_t)address,
@@ -28,6 +30,12 @@ static void capture_touch(struct touch *touch, enum access access, const void *a
     if (touch->thread != NULL && touch->thread->tid != 0)
         thread_refresh_name((struct thread *)touch->thread);
     stack_capture(&touch->stack, caller);
+}
+
+static void tell(struct finding *finding)
+{
+    report_or_stop(finding);
+    report_prepared();
 }
 
 static void *allocate_guarded(size_t size, size_t alignment, enum origin origin,
@@ -92,7 +100,7 @@ static bool free_guarded(void *address, enum origin end, struct caller caller)
         detect_invalid_free(&finding, &touch, object);
     else
         detect_double_free(&finding, &touch, object, NULL);
-    report_or_stop(&finding);
+    tell(&finding);
     return true;
 }
 
@@ -102,6 +110,7 @@ static void free_poison(uint64_t word, enum origin end, struct caller caller)
     struct touch touch;
     capture_touch(&touch, ACCESS_FREE, (const void *)(uintptr_t)word, origin_name(end), caller);
     (void)report_poison(&touch, word);
+    report_prepared();
 }
 
 /* Free of a guarded object from inside the shim or a signal handler in it: any context. */
@@ -132,7 +141,7 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
         struct finding finding;
         capture_touch(&touch, ACCESS_FREE, address, origin_name(end), caller);
         detect_double_free(&finding, &touch, NULL, block);
-        report_or_stop(&finding);
+        tell(&finding);
         return true;
     }
     uint32_t where =
@@ -170,7 +179,7 @@ void tell_late_write(const struct block *block, uint32_t word, uint64_t found)
     capture_touch(&noticed, ACCESS_WRITE, (const void *)block->address, NULL, nowhere);
     noticed.stack.count = 0; /* where it was noticed says nothing about the writer */
     detect_late_write(&finding, &noticed, block, word, found);
-    report_or_stop(&finding);
+    tell(&finding);
 }
 
 void event_lock_slow(const void *address, const char *function, struct caller caller)
@@ -192,7 +201,7 @@ void event_lock_slow(const void *address, const char *function, struct caller ca
         else
             detect_freed_block(&finding, &touch, block, (uintptr_t)address - block->address);
         finding.can_continue = dead;
-        report_or_stop(&finding);
+        tell(&finding);
         if (dead)
             (void)arena_reopen(object);
     }
@@ -210,7 +219,7 @@ void event_buffer(const void *address, const char *function, struct caller calle
     capture_touch(&touch, ACCESS_SYSTEM, address, function, caller);
     detect_dead_object(&finding, &touch, object);
     finding.can_continue = true; /* the program sees the kernel's error, as it would bare */
-    report_or_stop(&finding);
+    tell(&finding);
     guard_leave();
 }
 
@@ -226,7 +235,7 @@ void event_sent(const void *address, size_t length, const char *function, struct
         capture_touch(&touch, ACCESS_SYSTEM, address, function, caller);
         detect_freed_block(&finding, &touch, block, (uintptr_t)address - block->address);
         finding.can_continue = true;
-        report_or_stop(&finding);
+        tell(&finding);
     }
     guard_leave();
 }
@@ -238,5 +247,5 @@ void event_pure_virtual(void *self, struct caller caller)
     capture_touch(&touch, ACCESS_CALL, self, "__cxa_pure_virtual", caller);
     struct object *object = arena_contains(self) ? arena_object(self) : NULL;
     detect_pure_virtual_call(&finding, &touch, object, self);
-    report_or_stop(&finding);
+    tell(&finding);
 }
