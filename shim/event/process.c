@@ -21,11 +21,9 @@ void report_or_stop(struct finding *finding)
 
 static void write_coverage(struct text *text)
 {
-    uint64_t allocations, poisoned, early, unused, guarded = 0;
+    uint64_t allocations, poisoned, early, unused, guarded = site_guarded();
     thread_totals(&allocations, &unused);
     quarantine_totals(&poisoned, &early);
-    for (uint32_t number = 1; site_of_number(number) != NULL; number++)
-        guarded += atomic_load(&site_of_number(number)->guarded);
     if (event_heap_watched)
         text_format(text, "heap %lu objects seen, %lu guarded, %lu poisoned, %lu passed; ",
                     allocations, guarded, poisoned, allocations - guarded);

@@ -94,9 +94,11 @@ void quarantine_tell_change(const struct block *record, uintptr_t address);
 /* True: this free passes the quarantine by. */
 static inline bool quarantine_skips(struct thread_block *owner)
 {
-    if (__builtin_expect(owner->quarantine_skip == 0, 0))
+    /* Two moves: a signal handler's free or another thread's zero between them is lost at worst. */
+    uint32_t skip = __atomic_load_n(&owner->quarantine_skip, __ATOMIC_RELAXED);
+    if (__builtin_expect(skip == 0, 0))
         return false;
-    owner->quarantine_skip--;
+    __atomic_store_n(&owner->quarantine_skip, skip - 1, __ATOMIC_RELAXED);
     return true;
 }
 

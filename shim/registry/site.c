@@ -9,6 +9,7 @@
 struct site *sites;
 static uint32_t first_objects;
 static uint64_t refill;
+static _Atomic uint64_t guarded_ever;
 
 bool site_start(uint64_t first, uint64_t refill_milliseconds)
 {
@@ -148,6 +149,7 @@ bool site_take_slow(struct site *site)
     }
     while (taken < first_objects)
         if (atomic_compare_exchange_weak(&site->guarded, &taken, taken + 1)) {
+            atomic_fetch_add(&guarded_ever, 1);
             if (taken + 1 == first_objects)
                 atomic_store(&site->next_guard, now + refill);
             return true;
@@ -156,5 +158,11 @@ bool site_take_slow(struct site *site)
     if (due > now || !atomic_compare_exchange_strong(&site->next_guard, &due, now + refill))
         return false;
     atomic_fetch_add(&site->guarded, 1);
+    atomic_fetch_add(&guarded_ever, 1);
     return true;
+}
+
+uint64_t site_guarded(void)
+{
+    return atomic_load(&guarded_ever);
 }

@@ -61,4 +61,7 @@ static inline bool site_take(struct site *site)
     return !site_is_spent(site) && site_take_slow(site);
 }
 
+/* Objects guarded ever, of all sites. */
+uint64_t site_guarded(void);
+
 #endif
