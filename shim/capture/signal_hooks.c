@@ -208,13 +208,10 @@ static int set_mask(int (*call)(int, const sigset_t *, sigset_t *), int how, con
     int result = call(how, set == NULL ? NULL : &copy, before);
     if (result != 0)
         return result;
-    if (set != NULL) {
-        uint32_t blocked = how == SIG_BLOCK     ? held | taken
-                           : how == SIG_UNBLOCK ? held & ~taken
-                                                : taken;
-        if (blocked != held && process_is_us()) /* a child of vfork shares our thread's storage */
-            guard.blocked = blocked;
-    }
+    if (set != NULL)
+        guard.blocked = how == SIG_BLOCK     ? held | taken
+                        : how == SIG_UNBLOCK ? held & ~taken
+                                             : taken;
     if (before != NULL)
         put_back(before, held);
     return 0;
