@@ -267,12 +267,15 @@ void arena_kill(struct object *object)
     void *place = (void *)object->place;
     /* Access ends first: discarding, and installing a marker, empty the page before they close it,
      * and a thread that looks in that moment would read zeros. */
-    bool dead = memory_protect(place, object->place_size, PROT_NONE);
+    bool closed = memory_protect(place, object->place_size, PROT_NONE);
+    /* At the limit on mappings closing is refused, the marker is not. */
     bool marked =
-        dead && back_end == BACK_MARKER &&
-        system_call3(SYS_madvise, (long)place, (long)object->place_size, MADV_GUARD_INSTALL) == 0 &&
-        memory_protect(place, object->place_size, PROT_READ | PROT_WRITE);
-    if (dead && !marked) {
+        back_end == BACK_MARKER &&
+        system_call3(SYS_madvise, (long)place, (long)object->place_size, MADV_GUARD_INSTALL) == 0;
+    bool dead = closed || marked;
+    bool reopened =
+        closed && marked && memory_protect(place, object->place_size, PROT_READ | PROT_WRITE);
+    if (closed && !reopened) {
         if (!keep_content)
             (void)memory_discard(place, object->place_size);
         atomic_fetch_sub(&mappings_left, 1);

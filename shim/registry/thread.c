@@ -126,12 +126,17 @@ static struct thread_block *take_block(void)
         free_block_count--;
         return block;
     }
-    if (block_count == THREAD_BLOCKS_MAXIMUM)
+    if (block_count == THREAD_BLOCKS_MAXIMUM) {
+        output_tell_once("more than 1,024 threads at once: what the later ones free is not poisoned",
+                         NULL);
         return NULL;
+    }
     size_t head = ROUND_UP(sizeof *block, PAGE_SIZE);
     char *memory = memory_map(head + PAGE_SIZE + THREAD_SIGNAL_STACK_SIZE);
-    if (memory == NULL)
+    if (memory == NULL) {
+        output_tell_once("no memory for a thread's tables: what it frees is not poisoned", NULL);
         return NULL;
+    }
     (void)memory_protect(memory + head, PAGE_SIZE, 0);
     block = (struct thread_block *)memory;
     block->signal_stack = memory + head + PAGE_SIZE;

@@ -1,6 +1,7 @@
 /* Modules: see modules.h. */
 #include "report/modules.h"
 
+#include "base/output.h"
 #include "base/system.h"
 #include "base/text.h"
 
@@ -125,11 +126,9 @@ void modules_read(void)
     static char buffer[8192];
     size_t held = 0;
     module_count = paths_used = 0;
-    long file = system_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
-    if (file < 0)
-        return;
-    for (;;) {
-        long got = system_read((int)file, buffer + held, sizeof buffer - held);
+    long file = system_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0), got = file;
+    while (file >= 0) {
+        got = system_read((int)file, buffer + held, sizeof buffer - held);
         if (got <= 0)
             break;
         held += (size_t)got;
@@ -144,7 +143,10 @@ void modules_read(void)
         __builtin_memmove(buffer, buffer + line, held - line);
         held -= line;
     }
-    (void)system_close((int)file);
+    if (got < 0)
+        output_tell_once("cannot read /proc/self/maps: stacks have fewer names", NULL);
+    if (file >= 0)
+        (void)system_close((int)file);
 }
 
 const struct module *modules_find(uintptr_t address)

@@ -21,6 +21,7 @@
 static char resolver[OPTION_TEXT_SIZE + 32];
 static uint64_t patience;
 
+static const char no_helper[] = "cannot start the resolver: stacks have no names";
 static int connection = -1;
 static pid_t helper;
 static const struct module *asked_module;
@@ -99,9 +100,12 @@ void names_begin(void)
     cache_used = 0;
     asked_module = NULL;
     deadline = clock_milliseconds() + patience;
-    if (resolver[0] == '\0' ||
-        system_call4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, (long)pair) != 0)
+    if (resolver[0] == '\0')
         return;
+    if (system_call4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, (long)pair) != 0) {
+        output_tell_once(no_helper, NULL);
+        return;
+    }
     /* The program may have closed 0 to 2, which would be handed out here. */
     for (int i = 0; i < 2; i++) {
         long high = system_call3(SYS_fcntl, pair[i], F_DUPFD_CLOEXEC, 10);
@@ -114,7 +118,7 @@ void names_begin(void)
     (void)system_close(pair[1]);
     if (child < 0) {
         (void)system_close(pair[0]);
-        output_tell_once("cannot start the resolver: stacks have no names", NULL);
+        output_tell_once(no_helper, NULL);
         return;
     }
     helper = (pid_t)child;

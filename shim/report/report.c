@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/lock.h"
-#include "base/memory.h"
 #include "base/output.h"
 #include "base/system.h"
 #include "report/render.h"
@@ -31,14 +30,13 @@ static struct {
     enum kind kind;
 } seen[SEEN];
 static size_t seen_count;
-static char *buffer;
-static struct named_finding *named;
+/* Static: what is found must not be lost for want of memory. Committed when a report is written. */
+static char buffer[REPORT_SIZE];
+static struct named_finding named_finding, *const named = &named_finding;
 
 void report_start(const struct options *given)
 {
     options = given;
-    buffer = memory_map(REPORT_SIZE);
-    named = memory_map(sizeof *named);
 }
 
 void report_add_off(const char *what)
@@ -152,8 +150,6 @@ enum verdict report_finding(struct finding *finding)
 {
     uint64_t all = ~UINT64_C(0), before = 0;
     bool was_suppressed = false;
-    if (buffer == NULL || named == NULL)
-        return VERDICT_GO_ON;
     /* Faults stay open: one inside the report must not kill the process silently. */
     all &= ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1));
     (void)system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&before, 8);
