@@ -50,12 +50,21 @@ static inline void case_tell_stop(void)
 }
 
 /* Until the late thread has done that many more rounds; at most ten seconds. */
+static inline unsigned case_rounds_now(void)
+{
+    return __atomic_load_n(&case_rounds, __ATOMIC_SEQ_CST);
+}
+
+static inline void case_await_from(unsigned start, unsigned more)
+{
+    time_t end = time(NULL) + 10;
+    while (case_rounds_now() - start < more && time(NULL) < end)
+        sched_yield();
+}
+
 static inline void case_await(unsigned more)
 {
-    unsigned start = __atomic_load_n(&case_rounds, __ATOMIC_SEQ_CST);
-    time_t end = time(NULL) + 10;
-    while (__atomic_load_n(&case_rounds, __ATOMIC_SEQ_CST) - start < more && time(NULL) < end)
-        sched_yield();
+    case_await_from(case_rounds_now(), more);
 }
 
 static inline void case_name(const char *name)
