@@ -127,8 +127,8 @@ static struct thread_block *take_block(void)
         return block;
     }
     if (block_count == THREAD_BLOCKS_MAXIMUM) {
-        output_tell_once("more than 1,024 threads at once: what the later ones free is not poisoned",
-                         NULL);
+        output_tell_once(
+            "more than 1,024 threads at once: what the later ones free is not poisoned", NULL);
         return NULL;
     }
     size_t head = ROUND_UP(sizeof *block, PAGE_SIZE);
