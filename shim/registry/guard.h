@@ -16,6 +16,7 @@ struct guard {
     struct thread_block *block; /* its large private memory; NULL before and after its life */
     uint32_t depth;             /* > 0: inside the shim */
     uint32_t blocked;           /* bit n: the program believes signal n blocked; we keep it open */
+    void *unwinding;            /* set while libunwind works: see stack_keeps_mask() */
 };
 
 extern __thread struct guard guard __attribute__((visibility("hidden"), tls_model("initial-exec")));

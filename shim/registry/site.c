@@ -78,23 +78,38 @@ static uint32_t intern(const uintptr_t *frames, size_t count)
     return 0;
 }
 
-/* Walks the stack, leaves out frames of operator new and its kind, and fills the cache entry so
- * that the next call needs no walk. */
-static uint32_t find_by_walk(struct site_cache_entry *entry, struct caller caller)
+enum { DEEPEST = SITE_FRAMES + 4 }; /* with frames of operator new and its kind */
+
+/* The site of these frames; *last is the outermost that tells it apart. */
+static uint32_t site_of_frames(const uintptr_t *frames, size_t count, size_t *last)
 {
-    enum { DEEPEST = SITE_FRAMES + 4 };
-    bool whole;
-    uintptr_t frames[DEEPEST], slots[DEEPEST], kept[SITE_FRAMES] = {0};
-    size_t count = stack_walk(caller, frames, slots, DEEPEST, SITE_FRAMES, &whole), used = 0;
-    size_t last = 0; /* the outermost frame that tells the site apart */
+    uintptr_t kept[SITE_FRAMES] = {0};
+    size_t used = 0;
+    *last = 0;
     for (size_t i = 0; i < count && used < SITE_FRAMES; i++) {
         if (stack_is_allocator(frames[i]) && i + 1 < count)
             continue;
         kept[used++] = frames[i];
-        last = i;
+        *last = i;
     }
-    uint32_t site = intern(kept, used);
-    if (entry == NULL || last > SITE_FRAMES - 1)
+    return intern(kept, used);
+}
+
+static uint32_t find_once(struct caller caller)
+{
+    uintptr_t frames[DEEPEST];
+    size_t count = stack_frames(caller, frames, DEEPEST), last;
+    return site_of_frames(frames, count, &last);
+}
+
+/* Walks slot by slot, and fills the entry so that the next call needs no walk. */
+static uint32_t find_and_cache(struct site_cache_entry *entry, struct caller caller)
+{
+    uintptr_t frames[DEEPEST], slots[DEEPEST];
+    bool whole;
+    size_t count = stack_walk(caller, frames, slots, DEEPEST, SITE_FRAMES, &whole), last;
+    uint32_t site = site_of_frames(frames, count, &last);
+    if (last > SITE_FRAMES - 1)
         return site; /* too many wrappers for the entry to verify */
     entry->slot = 0; /* a signal handler's hook must not see half an entry */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -112,31 +127,32 @@ static uint32_t find_by_walk(struct site_cache_entry *entry, struct caller calle
     return site;
 }
 
-/* Several call paths that differ further out share (address, slot) and so an entry. What stands in
- * the slots of the first that came tells them apart: each later one gets an entry by that. */
-static struct site_cache_entry *entry_of_path(struct thread_block *block, struct caller caller)
-{
-    struct site_cache_entry *first = site_cache_entry(block, caller);
-    if (first->slot != caller.slot || first->address != caller.address)
-        return first;
-    uint64_t mixed = caller.address ^ caller.slot;
-    for (size_t i = 0; i < SITE_FRAMES - 1; i++)
-        mixed = (mixed ^ *(const uintptr_t *)(caller.slot + first->offsets[i])) *
-                UINT64_C(0xff51afd7ed558ccd);
-    mixed ^= mixed >> 29;
-    return &block->cache.entries[mixed % SITE_CACHE_ENTRIES];
-}
-
 struct site *site_find(struct thread_block *block, struct caller caller)
 {
     if (block == NULL)
-        return &sites[find_by_walk(NULL, caller)];
-    struct site *site = site_cached(site_cache_entry(block, caller), caller);
+        return &sites[find_once(caller)];
+    struct site_cache_entry *entry = site_cache_entry(block, caller);
+    struct site *site = site_cached(entry, caller);
     if (site != NULL)
         return site;
-    struct site_cache_entry *entry = entry_of_path(block, caller);
-    site = site_cached(entry, caller);
-    return site != NULL ? site : &sites[find_by_walk(entry, caller)];
+    uint64_t path = (caller.address ^ caller.slot) * UINT64_C(0xff51afd7ed558ccd);
+    if (entry->slot == caller.slot && entry->address == caller.address) {
+        /* Call paths that differ further out share (address, slot) and so an entry. What stands in
+         * the slots of the first that came tells them apart: the others get entries by that. */
+        for (size_t i = 0; i < SITE_FRAMES - 1; i++)
+            path = (path ^ *(const uintptr_t *)(caller.slot + entry->offsets[i])) *
+                   UINT64_C(0xff51afd7ed558ccd);
+        entry = &block->cache.entries[path >> 32 & (SITE_CACHE_ENTRIES - 1)];
+        site = site_cached(entry, caller);
+        if (site != NULL)
+            return site;
+    }
+    /* The walk that fills an entry is dear: only for what comes again before another does. */
+    uint32_t missed = (uint32_t)path | 1;
+    if (entry->missed == missed)
+        return &sites[find_and_cache(entry, caller)];
+    entry->missed = missed;
+    return &sites[find_once(caller)];
 }
 
 bool site_take_slow(struct site *site)

@@ -25,9 +25,9 @@ extern struct site *sites __attribute__((visibility("hidden")));
 static inline struct site_cache_entry *site_cache_entry(struct thread_block *block,
                                                         struct caller caller)
 {
-    _Static_assert(SITE_CACHE_ENTRIES == 512, "the hash gives nine bits");
+    _Static_assert(SITE_CACHE_ENTRIES == 2048, "the hash gives eleven bits");
     uintptr_t mixed = (caller.address ^ (caller.slot >> 3)) * UINT64_C(0x9e3779b97f4a7c15);
-    return &block->cache.entries[mixed >> 55];
+    return &block->cache.entries[mixed >> 53];
 }
 
 /* The entry's site, if the hook's caller is where it says, or NULL. Reads only. */

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,31 +25,50 @@ static struct {
     int (*init_local2)(unw_cursor_t *, unw_context_t *, int);
     int (*step)(unw_cursor_t *);
     int (*get_register)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
+    uintptr_t start, end; /* its code and data */
     bool loaded;
 } unwinder;
 
-/* libunwind may open files: that must neither act as a cancellation point nor change errno. It
- * also blocks all signals for a moment and sets the mask back through libc, which leaves out libc's
- * own signals: libc's timer thread lives by one of these, and inherits its mask from whoever makes
- * it. */
+/* libunwind may open files: that must neither act as a cancellation point nor change errno. It also
+ * blocks all signals for a moment, often many times in one walk, and sets the mask back through
+ * libc, which leaves out libc's own signals: libc's timer thread lives by one of these, and
+ * inherits its mask from whoever makes it. So its calls are taken, the first blocks signals in
+ * earnest, and the end of the walk sets back what was. Most walks are served by its caches and
+ * block nothing. */
 struct quiet {
     int error, cancellation;
+    bool blocked;
     uint64_t mask;
 };
 
-static struct quiet quiet_begin(void)
+static void quiet_begin(struct quiet *quiet)
 {
-    struct quiet quiet = {.error = errno};
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &quiet.cancellation);
-    (void)system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&quiet.mask, 8);
-    return quiet;
+    quiet->error = errno;
+    quiet->blocked = false;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &quiet->cancellation);
+    guard.unwinding = quiet;
 }
 
-static void quiet_end(struct quiet quiet)
+static void quiet_end(struct quiet *quiet)
 {
-    (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&quiet.mask, 0, 8);
-    (void)pthread_setcancelstate(quiet.cancellation, NULL);
-    errno = quiet.error;
+    guard.unwinding = NULL;
+    if (quiet->blocked)
+        (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&quiet->mask, 0, 8);
+    (void)pthread_setcancelstate(quiet->cancellation, NULL);
+    errno = quiet->error;
+}
+
+bool stack_keeps_mask(uintptr_t address)
+{
+    struct quiet *quiet = guard.unwinding;
+    if (quiet == NULL || address < unwinder.start || address >= unwinder.end)
+        return false;
+    if (!quiet->blocked) {
+        uint64_t all = ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1));
+        (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&quiet->mask, 8);
+        quiet->blocked = true;
+    }
+    return true;
 }
 
 static bool may_unwind(void)
@@ -84,22 +104,29 @@ bool stack_is_allocator(uintptr_t address)
     return false;
 }
 
-void stack_capture(struct stack *stack, struct caller caller)
+size_t stack_frames(struct caller caller, uintptr_t *frames, size_t most)
 {
     enum { OURS = 12 };
     void *found[STACK_FRAMES + OURS];
-    stack->first_is_exact = false;
-    stack->count = 0;
-    struct quiet quiet = quiet_begin();
-    int count = may_unwind() ? unwinder.backtrace(found, STACK_FRAMES + OURS) : 0;
-    quiet_end(quiet);
-    for (int i = 0; i < count && stack->count < STACK_FRAMES; i++)
+    struct quiet quiet;
+    size_t used = 0;
+    quiet_begin(&quiet);
+    int count = may_unwind() ? unwinder.backtrace(found, (int)most + OURS) : 0;
+    quiet_end(&quiet);
+    for (int i = 0; i < count && used < most; i++)
         if (found[i] != NULL && !stack_is_ours((uintptr_t)found[i]))
             /* libunwind's own frame comes first: it is above ours on the stack. */
-            if (stack->count > 0 || (uintptr_t)found[i] == caller.address)
-                stack->frames[stack->count++] = (uintptr_t)found[i];
-    if (stack->count == 0)
-        stack->frames[stack->count++] = caller.address;
+            if (used > 0 || (uintptr_t)found[i] == caller.address)
+                frames[used++] = (uintptr_t)found[i];
+    if (used == 0)
+        frames[used++] = caller.address;
+    return used;
+}
+
+void stack_capture(struct stack *stack, struct caller caller)
+{
+    stack->first_is_exact = false;
+    stack->count = (uint32_t)stack_frames(caller, stack->frames, STACK_FRAMES);
 }
 
 void stack_capture_context(struct stack *stack, const ucontext_t *context)
@@ -134,7 +161,8 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
     unw_context_t context;
     unw_cursor_t cursor;
     size_t count = 0;
-    struct quiet quiet = quiet_begin();
+    struct quiet quiet;
+    quiet_begin(&quiet);
     if (!may_unwind() || unwinder.getcontext(&context) != 0 ||
         unwinder.init_local2(&cursor, &context, 0) != 0)
         wanted = 0;
@@ -162,7 +190,7 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
         inner = pointer;
         wanted -= !stack_is_allocator(address);
     }
-    quiet_end(quiet);
+    quiet_end(&quiet);
     return count == 0 ? 1 : count;
 }
 
@@ -315,6 +343,25 @@ bool stack_get(uint32_t number, struct stack *stack)
 /* The names that libunwind.h's macros give for x86-64. */
 #define UNWINDER_LIBRARY "libunwind.so.8"
 
+static int note_extent(struct dl_phdr_info *info, size_t size, void *inside)
+{
+    uintptr_t start = UINTPTR_MAX, end = 0;
+    (void)size;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t first = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD)
+            continue;
+        start = first < start ? first : start;
+        end = first + segment->p_memsz > end ? first + segment->p_memsz : end;
+    }
+    if ((uintptr_t)inside < start || (uintptr_t)inside >= end)
+        return 0;
+    unwinder.start = start;
+    unwinder.end = end;
+    return 1;
+}
+
 bool stack_start(void)
 {
     (void)depot_ready(); /* now: a fork must not find it half made */
@@ -336,6 +383,8 @@ bool stack_start(void)
             __builtin_memcpy(wanted[i].pointer, &symbol, sizeof symbol);
             unwinder.loaded = unwinder.loaded && symbol != NULL;
         }
+        void *known = dlsym(library, wanted[0].name);
+        (void)dl_iterate_phdr(note_extent, known);
         /* Per-thread caches need no lock: threads do not wait for each other's unwinding. */
         int (*set_policy)(unw_addr_space_t, unw_caching_policy_t) = NULL;
         unw_addr_space_t *space = dlsym(library, "_ULx86_64_local_addr_space");

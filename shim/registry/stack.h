@@ -44,6 +44,13 @@ uint32_t stack_keep_frames(const uintptr_t *frames, size_t count);
 /* False for 0. Async-signal-safe. */
 bool stack_get(uint32_t kept, struct stack *stack);
 
+/* The first frames, as stack_capture() has them, at most `most`: some hundred nanoseconds. */
+size_t stack_frames(struct caller caller, uintptr_t *frames, size_t most);
+
+/* For the hooks of sigprocmask and pthread_sigmask. True: libunwind called, from `address`; signals
+ * are blocked until it is done, and no more is to be done now. */
+bool stack_keeps_mask(uintptr_t address);
+
 /* The first frames, walked slot by slot: slots[i] holds frames[i]. Ends after `wanted` frames that
  * are not an allocator's, or `most` in all, or where no slot is known (then *whole is false). For
  * the two caches; some microseconds. */
