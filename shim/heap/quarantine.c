@@ -160,7 +160,7 @@ bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usabl
         owner->quarantine_skip = QUARANTINE_EACH - 1; /* spare the next ones the way here */
         return false;
     }
-    if (usable > quarantine.ring_bytes / 4)
+    if (usable > quarantine.ring_bytes / 16)
         return false;
     while (
         owner->quarantine_count == most ||

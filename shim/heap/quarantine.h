@@ -164,7 +164,7 @@ static inline bool quarantine_put(struct thread_block *owner, void *address, siz
     struct block *record = &quarantine.records[owner->number * QUARANTINE_RING + head];
     size_t bytes = owner->quarantine_bytes - record->size + usable;
     if (__builtin_expect(bytes > quarantine.ring_bytes, 0) ||
-        __builtin_expect(usable > quarantine.ring_bytes / 4, 0))
+        __builtin_expect(usable > quarantine.ring_bytes / 16, 0))
         return quarantine_put_slow(owner, address, usable, where, end);
     void *leaving = (void *)record->address;
     __atomic_store_n(&record->address, 0, __ATOMIC_RELEASE);

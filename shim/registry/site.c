@@ -95,42 +95,78 @@ static uint32_t site_of_frames(const uintptr_t *frames, size_t count, size_t *la
     return intern(kept, used);
 }
 
-static uint32_t find_once(struct caller caller)
-{
+struct path { /* a call path, raw, from the innermost frame out */
     uintptr_t frames[DEEPEST];
-    size_t count = stack_frames(caller, frames, DEEPEST), last;
-    return site_of_frames(frames, count, &last);
-}
+    uint32_t offsets[SITE_FRAMES - 1]; /* as in the entry */
+    size_t last;
+};
 
-/* Walks slot by slot, and fills the entry so that the next call needs no walk. */
-static uint32_t find_and_cache(struct site_cache_entry *entry, struct caller caller)
+static void fill(struct site_cache_entry *entry, struct caller caller, const struct path *path,
+                 uint32_t site)
 {
-    uintptr_t frames[DEEPEST], slots[DEEPEST];
-    bool whole;
-    size_t count = stack_walk(caller, frames, slots, DEEPEST, SITE_FRAMES, &whole), last;
-    uint32_t site = site_of_frames(frames, count, &last);
-    if (last > SITE_FRAMES - 1)
-        return site; /* too many wrappers for the entry to verify */
     entry->slot = 0; /* a signal handler's hook must not see half an entry */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     for (size_t i = 1; i < SITE_FRAMES; i++) {
-        bool present = i <= last;
-        if (present && (slots[i] <= slots[0] || slots[i] - slots[0] > UINT32_MAX))
-            return site;
-        entry->frames[i - 1] = present ? frames[i] : caller.address;
-        entry->offsets[i - 1] = present ? (uint32_t)(slots[i] - slots[0]) : 0;
+        entry->frames[i - 1] = i <= path->last ? path->frames[i] : caller.address;
+        entry->offsets[i - 1] = i <= path->last ? path->offsets[i - 1] : 0;
     }
     entry->address = caller.address;
     entry->site = site;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     entry->slot = caller.slot;
+}
+
+/* Whether the path stands on this stack where the site's last one stood on its own. */
+static bool stands_alike(const struct site *site, struct caller caller, struct path *path)
+{
+    uint64_t known = atomic_load_explicit(&site->offsets, memory_order_relaxed);
+    if (known == 0 || path->last >= SITE_FRAMES)
+        return false;
+    for (size_t i = 1; i <= path->last; i++) {
+        path->offsets[i - 1] = (uint32_t)(known >> 16 * (i - 1) & 0xffff) * 8;
+        if (*(const uintptr_t *)(caller.slot + path->offsets[i - 1]) != path->frames[i])
+            return false;
+    }
+    return true;
+}
+
+/* Without slots, unless the site has them: some hundred nanoseconds. */
+static uint32_t find_once(struct site_cache_entry *entry, struct caller caller)
+{
+    struct path path;
+    size_t count = stack_frames(caller, path.frames, DEEPEST);
+    uint32_t site = site_of_frames(path.frames, count, &path.last);
+    if (entry != NULL && stands_alike(&sites[site], caller, &path))
+        fill(entry, caller, &path, site);
+    return site;
+}
+
+/* Walks slot by slot: some microseconds. */
+static uint32_t find_and_cache(struct site_cache_entry *entry, struct caller caller)
+{
+    struct path path;
+    uintptr_t slots[DEEPEST];
+    uint64_t known = 0;
+    bool whole;
+    size_t count = stack_walk(caller, path.frames, slots, DEEPEST, SITE_FRAMES, &whole);
+    uint32_t site = site_of_frames(path.frames, count, &path.last);
+    if (path.last >= SITE_FRAMES)
+        return site; /* too many wrappers for the entry to verify */
+    for (size_t i = 1; i <= path.last; i++) {
+        if (slots[i] <= slots[0] || (slots[i] - slots[0]) / 8 > UINT16_MAX)
+            return site;
+        path.offsets[i - 1] = (uint32_t)(slots[i] - slots[0]);
+        known |= (uint64_t)(path.offsets[i - 1] / 8) << 16 * (i - 1);
+    }
+    atomic_store_explicit(&sites[site].offsets, known, memory_order_relaxed);
+    fill(entry, caller, &path, site);
     return site;
 }
 
 struct site *site_find(struct thread_block *block, struct caller caller)
 {
     if (block == NULL)
-        return &sites[find_once(caller)];
+        return &sites[find_once(NULL, caller)];
     struct site_cache_entry *entry = site_cache_entry(block, caller);
     struct site *site = site_cached(entry, caller);
     if (site != NULL)
@@ -152,7 +188,7 @@ struct site *site_find(struct thread_block *block, struct caller caller)
     if (entry->missed == missed)
         return &sites[find_and_cache(entry, caller)];
     entry->missed = missed;
-    return &sites[find_once(caller)];
+    return &sites[find_once(entry, caller)];
 }
 
 bool site_take_slow(struct site *site)

@@ -15,6 +15,10 @@ struct site {
     _Atomic uint32_t guarded;    /* objects that got a place of their own */
     uint32_t number;             /* its own, 0 never given out */
     _Atomic uint64_t next_guard; /* coarse milliseconds; 0 while the first ones last */
+    /* Where the return addresses of the outer frames stood when the site was last walked: bytes / 8
+     * from the innermost one's slot, 16 bits each; 0: not known. Another thread's stack looks
+     * alike, unless a frame has no fixed size. */
+    _Atomic uint64_t offsets;
 } __attribute__((aligned(64)));
 
 bool site_start(uint64_t first_objects, uint64_t refill_milliseconds);
