@@ -116,7 +116,7 @@ static bool put_in_shutdown(void *address, size_t usable, uint32_t where, enum o
         leave(oldest);
     }
     struct block *record = &first[shutdown_head];
-    quarantine_fill(record, address, usable, where, clock_ticks(),
+    quarantine_fill(record, usable, where, clock_ticks(),
                     guard.thread == NULL ? 0 : guard.thread->reference, end);
     record->in_shutdown = true;
     quarantine_poison(record, address);
@@ -167,7 +167,7 @@ bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usabl
         (owner->quarantine_count > 0 && owner->quarantine_bytes + usable > quarantine.ring_bytes))
         leave_oldest(owner);
     struct block *record = ring_record(owner, owner->quarantine_head);
-    quarantine_fill(record, address, usable, where, quarantine_now(owner), owner->reference, end);
+    quarantine_fill(record, usable, where, quarantine_now(owner), owner->reference, end);
     quarantine_poison(record, address);
     if (++owner->quarantine_head == most)
         owner->quarantine_head = 0;

@@ -124,22 +124,22 @@ static inline void quarantine_end_burst(void)
         guard.block->quarantine_skip = 0;
 }
 
-static inline void quarantine_fill(struct block *record, void *address, size_t usable,
-                                   uint32_t where, uint64_t ticks, thread_reference by,
-                                   enum origin end)
+static inline void quarantine_fill(struct block *record, size_t usable, uint32_t where,
+                                   uint64_t ticks, thread_reference by, enum origin end)
 {
     record->size = (uint32_t)(usable > UINT32_MAX ? UINT32_MAX : usable);
     record->where = where;
     record->end_ticks = ticks;
     record->end_thread = by;
     record->end = (uint8_t)end;
-    record->address = (uintptr_t)address;
 }
 
 static inline void quarantine_poison(struct block *record, void *address)
 {
     record->check = poison_next_check(record->check);
     poison_words(address, quarantine_words(record), quarantine_first(record));
+    /* Last: another thread, or a child of fork, that looks meanwhile finds an empty record. */
+    __atomic_store_n(&record->address, (uintptr_t)address, __ATOMIC_RELEASE);
 }
 
 /* Poison is taken out: the next owner must not find it in fresh memory. The record was emptied
@@ -169,7 +169,7 @@ static inline bool quarantine_put(struct thread_block *owner, void *address, siz
     void *leaving = (void *)record->address;
     __atomic_store_n(&record->address, 0, __ATOMIC_RELEASE);
     quarantine_clean(record, leaving);
-    quarantine_fill(record, address, usable, where, quarantine_now(owner), owner->reference, end);
+    quarantine_fill(record, usable, where, quarantine_now(owner), owner->reference, end);
     quarantine_poison(record, address);
     head = head + 1 == quarantine.ring_blocks ? 0 : head + 1;
     owner->quarantine_head = head;
