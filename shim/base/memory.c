@@ -14,7 +14,8 @@ static void *map(size_t size, int protection)
     return result < 0 && result > -4096 ? NULL : (void *)result;
 }
 
-/* Under `ulimit -v` addresses are the program's, too: at most a sixteenth for one table. */
+/* Under `ulimit -v` addresses are the program's, too: a sixteenth for one table, and a quarter at
+ * the most for one that cannot be smaller. */
 static size_t address_share(void)
 {
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
@@ -25,6 +26,8 @@ static size_t address_share(void)
 static void *map_shrinking(size_t *size, size_t minimum, int protection)
 {
     size_t share = address_share();
+    if (minimum / 4 > share)
+        return NULL;
     while (*size > share && *size / 2 >= minimum)
         *size = ROUND_UP(*size / 2, PAGE_SIZE);
     for (;;) {

@@ -96,7 +96,7 @@ bool arena_start(const struct options *options)
     if (!choose_back_end(options))
         return false;
     size_t size = 256 * GIBI, pages, chunks;
-    void *start = memory_reserve(&size, 64 * MEBI);
+    void *start = memory_reserve(&size, 8 * MEBI);
     if (start != NULL) {
         arena_first = ROUND_UP((uintptr_t)start, CHUNK);
         arena_last = ((uintptr_t)start + size) / CHUNK * CHUNK;

@@ -4,9 +4,11 @@
 #include "base/lock.h"
 #include "base/memory.h"
 
+#define OBJECTS_LEAST 4096 /* where addresses are few */
+
 static struct lock objects_lock;
 static struct object *objects;
-static uint32_t next_number = 1;
+static uint32_t records, next_number = 1;
 
 const char *origin_name(enum origin origin)
 {
@@ -26,7 +28,9 @@ const char *origin_name(enum origin origin)
 
 bool object_start(void)
 {
-    objects = memory_map(OBJECTS * sizeof *objects);
+    size_t size = OBJECTS * sizeof *objects;
+    objects = memory_map_sparse(&size, OBJECTS_LEAST * sizeof *objects);
+    records = (uint32_t)(size / sizeof *objects);
     return objects != NULL;
 }
 
@@ -36,7 +40,7 @@ struct object *object_new(void)
     lock_take(&objects_lock);
     for (uint32_t tries = 0; tries < 4096 && found == NULL; tries++) {
         uint32_t number = next_number;
-        next_number = next_number + 1 == OBJECTS ? 1 : next_number + 1;
+        next_number = next_number + 1 == records ? 1 : next_number + 1;
         struct object *object = &objects[number];
         uint32_t state = atomic_load(&object->state);
         if (state == OBJECT_LIVE || state == OBJECT_DYING)
@@ -51,18 +55,15 @@ struct object *object_new(void)
 
 struct object *object_of_number(uint32_t number)
 {
-    return objects == NULL || number == 0 || number >= OBJECTS ? NULL : &objects[number];
+    return objects == NULL || number == 0 || number >= records ? NULL : &objects[number];
 }
 
 void object_prepare_fork(void)
 {
-    lock_take(&objects_lock);
+    lock_before_fork(&objects_lock);
 }
 
 void object_forked(bool child)
 {
-    if (child)
-        lock_reset(&objects_lock);
-    else
-        lock_release(&objects_lock);
+    lock_after_fork(&objects_lock, child);
 }

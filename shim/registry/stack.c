@@ -196,6 +196,7 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
 
 /* The depot: stacks of any length in one sparse array of words, found again by hash. */
 #define DEPOT_WORDS ((size_t)1 << 23)
+#define DEPOT_LEAST ((size_t)1 << 16) /* where addresses are few */
 #define DEPOT_BUCKETS ((size_t)1 << 15)
 
 struct kept {
@@ -206,6 +207,7 @@ struct kept {
 };
 
 static uint64_t *depot;
+static size_t depot_words;
 static _Atomic uint32_t *buckets;
 static _Atomic uint32_t depot_used = 1;
 
@@ -217,7 +219,9 @@ static bool depot_ready(void)
         return true;
     if (!atomic_compare_exchange_strong(&state, &expected, 1))
         return expected == 2;
-    depot = memory_map(DEPOT_WORDS * sizeof *depot);
+    size_t size = DEPOT_WORDS * sizeof *depot;
+    depot = memory_map_sparse(&size, DEPOT_LEAST * sizeof *depot);
+    depot_words = size / sizeof *depot;
     buckets = memory_map(DEPOT_BUCKETS * sizeof *buckets);
     if (depot == NULL || buckets == NULL) {
         output_tell_once("no memory to keep stacks: reports have fewer of them", NULL);
@@ -248,7 +252,7 @@ uint32_t stack_keep_frames(const uintptr_t *frames, size_t count)
             return at;
     uint32_t words = (uint32_t)(sizeof(struct kept) / sizeof *depot + count);
     uint32_t number = atomic_fetch_add(&depot_used, words);
-    if (number + words > DEPOT_WORDS) {
+    if (number + words > depot_words) {
         atomic_fetch_sub(&depot_used, words);
         output_tell_once("the depot of stacks is full: later objects are told without stacks",
                          NULL);
