@@ -1,6 +1,8 @@
-/* Lock: a small futex lock for the shim's slow paths (Drepper, "Futexes Are Tricky", mutex 2).
- * Not recursive and not async-signal-safe by itself: take it only between guard_enter() and
- * guard_leave() (registry/thread.h), which keep a signal handler's hooks out. */
+/* Lock: a small futex lock for the shim's slow paths (Drepper, "Futexes Are Tricky", mutex 2) that
+ * knows its owner: a thread whose holding code will never go on - a signal handler left it by
+ * longjmp, exit or pthread_exit - gives its locks back. Not recursive and not async-signal-safe by
+ * itself: take it only between guard_enter() and guard_leave() (registry/guard.h), which keep a
+ * signal handler's hooks out. */
 #ifndef OUTLIVE_BASE_LOCK_H
 #define OUTLIVE_BASE_LOCK_H
 
@@ -9,7 +11,7 @@
 #include <stdint.h>
 
 struct lock {
-    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody may wait */
+    _Atomic uint32_t state; /* 0 free; else the owner's mark, bit 0: somebody may wait */
 };
 
 void lock_take(struct lock *lock);
@@ -17,7 +19,12 @@ bool lock_try(struct lock *lock);
 /* False when it could not be had within that many milliseconds. */
 bool lock_take_within(struct lock *lock, uint64_t milliseconds);
 void lock_release(struct lock *lock);
-/* For the child of fork, in which the holder may not exist. */
+/* Around fork, which may be called by a signal handler that interrupted the holder: then that one
+ * keeps it. In the child the holder may not exist: the lock is free. */
+void lock_before_fork(struct lock *lock);
+void lock_after_fork(struct lock *lock, bool child);
 void lock_reset(struct lock *lock);
+/* Releases all that the calling thread holds. What they guard may be half changed. */
+void lock_abandon(void);
 
 #endif

@@ -158,8 +158,8 @@ static void deliver(int number, siginfo_t *info, struct kernel_context *context)
  * every thread and never blocked. One request at a time (the report lock). */
 static struct {
     _Atomic pid_t wanted;
-    _Atomic int done;
-    struct stack *stack;
+    _Atomic bool done;
+    struct stack stack;
 } sample;
 
 #define SAMPLE_CODE SI_QUEUE
@@ -171,18 +171,27 @@ bool signals_sample(pid_t tid, struct stack *stack)
     info.si_code = SAMPLE_CODE;
     info.si_pid = system_process();
     info.si_value.sival_ptr = &sample;
-    static struct stack taken;
-    sample.stack = &taken;
-    atomic_store(&sample.done, 0);
+    static bool abandoned; /* some thread began to answer and has not ended */
+    if (abandoned && !atomic_load(&sample.done))
+        return false;
+    abandoned = false;
+    atomic_store(&sample.done, false);
     atomic_store(&sample.wanted, tid);
-    if (system_call4(SYS_rt_tgsigqueueinfo, system_process(), tid, SIGSEGV, (long)&info) != 0)
+    if (system_call4(SYS_rt_tgsigqueueinfo, system_process(), tid, SIGSEGV, (long)&info) != 0) {
+        atomic_store(&sample.wanted, 0);
         return false;
-    for (int i = 0; i < 50 && atomic_load(&sample.done) == 0; i++)
+    }
+    for (int i = 0; i < 50 && !atomic_load(&sample.done); i++)
         system_sleep_ms(1);
-    atomic_store(&sample.wanted, 0);
-    if (atomic_load(&sample.done) == 0)
+    /* From here on nobody begins; who has begun gets a second. */
+    if (atomic_exchange(&sample.wanted, 0) == tid)
         return false;
-    *stack = taken;
+    for (int i = 0; i < 1000 && !atomic_load(&sample.done); i++)
+        system_sleep_ms(1);
+    abandoned = !atomic_load(&sample.done);
+    if (abandoned)
+        return false;
+    *stack = sample.stack;
     return true;
 }
 
@@ -190,9 +199,10 @@ static bool answer_sample(const siginfo_t *info, const ucontext_t *context)
 {
     if (info->si_code != SAMPLE_CODE || info->si_value.sival_ptr != &sample)
         return false;
-    if (atomic_exchange(&sample.wanted, 0) == system_thread()) {
-        stack_capture_context(sample.stack, context);
-        atomic_store(&sample.done, 1);
+    pid_t own = system_thread(); /* a late signal must not take another thread's turn */
+    if (atomic_compare_exchange_strong(&sample.wanted, &own, 0)) {
+        stack_capture_context(&sample.stack, context);
+        atomic_store(&sample.done, true);
     }
     return true;
 }

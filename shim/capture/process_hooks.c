@@ -34,10 +34,18 @@ void process_ending(void)
     if (!is_us())
         return;
     event_shutdown("exit");
-    uint32_t depth = guard.depth;
-    guard.depth = 1;
+    guard_hold(GUARD_FRAME);
     event_exit(!atomic_exchange(&done, true));
-    guard.depth = depth;
+    guard_let_go();
+}
+
+/* The end by a call, maybe from a signal handler that interrupted a hook. */
+static void exit_by(const char *sign)
+{
+    if (!is_us())
+        return;
+    guard_abandon();
+    event_shutdown(sign);
 }
 
 static int (*program_main)(int, char **, char **);
@@ -62,7 +70,7 @@ EXPORT int __libc_start_main(int (*main)(int, char **, char **), int count, char
 EXPORT void exit(int status)
 {
     real_need();
-    shutdown_by("exit()");
+    exit_by("exit()");
     real.exit(status);
     __builtin_unreachable();
 }
@@ -71,7 +79,7 @@ EXPORT void exit(int status)
 EXPORT void _exit(int status)
 {
     real_need();
-    shutdown_by("_exit()");
+    exit_by("_exit()");
     process_ending();
     real._exit(status);
     __builtin_unreachable();
@@ -80,7 +88,7 @@ EXPORT void _exit(int status)
 EXPORT void _Exit(int status)
 {
     real_need();
-    shutdown_by("_Exit()");
+    exit_by("_Exit()");
     process_ending();
     real._Exit(status);
     __builtin_unreachable();
@@ -89,7 +97,7 @@ EXPORT void _Exit(int status)
 EXPORT void quick_exit(int status)
 {
     real_need();
-    shutdown_by("quick_exit()");
+    exit_by("quick_exit()");
     real.quick_exit(status);
     __builtin_unreachable();
 }

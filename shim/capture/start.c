@@ -167,14 +167,18 @@ static void leave_environment(char **environment)
 
 static void before_fork(void)
 {
-    if (guard_active)
-        event_prepare_fork();
+    if (!guard_active)
+        return;
+    guard_hold(GUARD_FOR_GOOD); /* a signal handler must not ask for the locks */
+    event_prepare_fork();
 }
 
 static void after_fork_in_parent(void)
 {
-    if (guard_active)
-        event_forked(false);
+    if (!guard_active)
+        return;
+    event_forked(false);
+    guard_let_go();
 }
 
 static void after_fork_in_child(void)
@@ -183,6 +187,7 @@ static void after_fork_in_child(void)
         return;
     event_forked(true);
     process_hooks_start();
+    guard_let_go();
 }
 
 static void at_quick_exit_last(void *nothing)

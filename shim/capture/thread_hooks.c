@@ -25,9 +25,10 @@ static void at_end(void *round)
         (void)pthread_setspecific(end_key, (void *)(rounds + 1));
         return;
     }
-    if (guard.thread == NULL || guard.depth != 0)
+    if (guard.thread == NULL)
         return;
-    guard.depth = 1;
+    guard_abandon(); /* cancelled, or ended by a signal handler, in a hook */
+    guard_hold(GUARD_FOR_GOOD);
     signals_leave_thread();
     event_thread_end();
 }
@@ -47,12 +48,12 @@ void threads_equip(void)
 
 static void begin(struct thread *thread)
 {
-    guard.depth = 1;
+    guard_hold(GUARD_FRAME);
     guard.blocked = thread->inherited_blocked;
     thread_begin(thread);
     thread_ending(THREAD_CANCELLED); /* until it returns or says otherwise */
     threads_equip();
-    guard.depth = 0;
+    guard_let_go();
 }
 
 static void *run_posix(void *opaque)
@@ -215,6 +216,7 @@ EXPORT void pthread_exit(void *result)
 {
     real_need();
     thread_ending(THREAD_EXITED);
+    guard_abandon();
     real.pthread_exit(result);
     __builtin_unreachable();
 }
@@ -223,6 +225,7 @@ EXPORT void thrd_exit(int result)
 {
     real_need();
     thread_ending(THREAD_EXITED);
+    guard_abandon();
     real.thrd_exit(result);
     __builtin_unreachable();
 }

@@ -75,7 +75,7 @@ static void report_crash(const struct touch *touch, const struct fault *fault)
 bool event_fault(const struct fault *fault)
 {
     bool was_inside = guard.depth != 0;
-    guard.depth++;
+    guard_hold(GUARD_FRAME);
     /* An unknown thread registers under a lock that the interrupted code may hold. */
     struct thread *thread = was_inside ? guard.thread : thread_of_caller();
     if (thread != NULL)
@@ -103,6 +103,6 @@ bool event_fault(const struct fault *fault)
     }
     if (!gone)
         report_crash(&touch, fault);
-    guard.depth--;
+    guard_let_go();
     return gone;
 }

@@ -306,13 +306,10 @@ bool arena_reopen(struct object *object)
 
 void arena_prepare_fork(void)
 {
-    lock_take(&arena_lock);
+    lock_before_fork(&arena_lock);
 }
 
 void arena_forked(bool child)
 {
-    if (child)
-        lock_reset(&arena_lock);
-    else
-        lock_release(&arena_lock);
+    lock_after_fork(&arena_lock, child);
 }

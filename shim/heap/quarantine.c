@@ -264,13 +264,10 @@ void quarantine_totals(uint64_t *poisoned, uint64_t *early)
 
 void quarantine_prepare_fork(void)
 {
-    lock_take(&shutdown_lock);
+    lock_before_fork(&shutdown_lock);
 }
 
 void quarantine_forked(bool child)
 {
-    if (child)
-        lock_reset(&shutdown_lock);
-    else
-        lock_release(&shutdown_lock);
+    lock_after_fork(&shutdown_lock, child);
 }

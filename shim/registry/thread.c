@@ -299,6 +299,7 @@ void thread_end(bool keep_block)
     /* The record may be reused from here on: hooks that still run pass through for good. */
     guard.thread = NULL;
     guard.depth = 1;
+    guard.frame = GUARD_FOR_GOOD;
 }
 
 struct thread *thread_of_handle(pthread_t handle)
@@ -387,7 +388,7 @@ uint32_t thread_count(void)
 
 void thread_prepare_fork(void)
 {
-    lock_take(&threads_lock);
+    lock_before_fork(&threads_lock);
 }
 
 /* The other threads do not exist in the child; their blocks may hold a half-made change and are
@@ -408,10 +409,8 @@ void thread_forked(bool child)
         }
         if (guard.thread != NULL)
             guard.thread->tid = system_thread();
-        lock_reset(&threads_lock);
-    } else {
-        lock_release(&threads_lock);
     }
+    lock_after_fork(&threads_lock, child);
 }
 
 void thread_totals(uint64_t *allocations, uint64_t *frees)
