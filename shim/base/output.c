@@ -143,9 +143,12 @@ static void spill(const char *bytes, size_t length)
 
 void output_text(const char *bytes, size_t length)
 {
-    if (text_log.pattern != NULL && log_ready(&text_log) &&
-        write_all(text_log.descriptor, bytes, length))
-        return;
+    if (text_log.pattern != NULL) {
+        if (log_ready(&text_log) && write_all(text_log.descriptor, bytes, length))
+            return;
+        output_tell_once("cannot write to the file for reports; they go to standard error",
+                         text_log.path);
+    }
     if (same(identify(STDERR_FILENO), standard_error) && write_all(STDERR_FILENO, bytes, length))
         return;
     if (duplicate >= 0 && write_all(duplicate, bytes, length))
@@ -160,8 +163,10 @@ bool output_wants_json(void)
 
 void output_json(const char *bytes, size_t length)
 {
-    if (json_log.pattern != NULL && log_ready(&json_log))
-        (void)write_all(json_log.descriptor, bytes, length);
+    if (json_log.pattern != NULL &&
+        (!log_ready(&json_log) || !write_all(json_log.descriptor, bytes, length)))
+        output_tell_once("cannot write to the file for JSON; findings are missing there",
+                         json_log.path);
 }
 
 void output_redirected(void)
