@@ -2,6 +2,7 @@
 #ifndef OUTLIVE_CAPTURE_REAL_H
 #define OUTLIVE_CAPTURE_REAL_H
 
+#include <dlfcn.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
