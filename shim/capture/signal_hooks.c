@@ -6,6 +6,7 @@
 #include "capture/signals.h"
 
 #include "base/output.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "event/event.h"
 
@@ -314,6 +315,8 @@ EXPORT int signalfd(int descriptor, const sigset_t *mask, int flags)
 
 void signals_open_faults(void)
 {
+    if (system_is_refused(SYS_rt_sigprocmask))
+        return;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGSEGV);
@@ -331,7 +334,7 @@ bool signals_on_own_stack(const void *address)
 void signals_enter_thread(void)
 {
     signals_open_faults();
-    if (guard.block == NULL)
+    if (guard.block == NULL || system_is_refused(SYS_sigaltstack))
         return;
     stack_t ours = {.ss_sp = guard.block->signal_stack, .ss_size = THREAD_SIGNAL_STACK_SIZE}, held;
     if (real.sigaltstack(NULL, &held) == 0 && (held.ss_flags & SS_DISABLE) != 0)
@@ -341,7 +344,8 @@ void signals_enter_thread(void)
 void signals_leave_thread(void)
 {
     stack_t none = {.ss_flags = SS_DISABLE}, held;
-    if (real.sigaltstack(NULL, &held) == 0 && signals_on_own_stack(held.ss_sp))
+    if (!system_is_refused(SYS_sigaltstack) && real.sigaltstack(NULL, &held) == 0 &&
+        signals_on_own_stack(held.ss_sp))
         (void)real.sigaltstack(&none, NULL);
 }
 
@@ -382,6 +386,7 @@ void signals_start(const struct options *options)
         is_shutdown[faults[i]] = false;
         (void)real.sigaction(faults[i], &ours, &program[faults[i]]);
     }
+    signals_note_restorer();
     sigset_t mask;
     if (real.pthread_sigmask(SIG_BLOCK, NULL, &mask) == 0)
         guard.blocked = take_out(&mask);

@@ -29,6 +29,7 @@ struct sigaction *signals_program_action(int number);
 const char *signals_sign(int number, const char *how);
 
 /* fault.c */
+void signals_note_restorer(void); /* after the handlers are set */
 void signals_handle_fault(int number, siginfo_t *info, void *context);
 bool signals_sample(pid_t tid, struct stack *stack);
 

@@ -1,6 +1,7 @@
 /* Thread hooks: creation, joining and ending of threads. A thread enters the program's start
  * routine through the shim; its end is told by a key destructor that runs in the last round, after
  * the program's own. */
+#include "capture/filters.h"
 #include "capture/real.h"
 #include "capture/signals.h"
 #include "capture/threads.h"
@@ -259,6 +260,7 @@ EXPORT int prctl(int option, ...)
                   c = va_arg(list, unsigned long), d = va_arg(list, unsigned long);
     va_end(list);
     real_need();
+    filters_prctl(option, a, (const void *)b);
     int result = real.prctl(option, a, b, c, d);
     if (option == PR_SET_NAME && result == 0 && guard_enter()) {
         note_name(thread_current(), (const char *)a);

@@ -344,6 +344,11 @@ bool stack_get(uint32_t number, struct stack *stack)
     return stack->count > 0;
 }
 
+void stack_stop(void)
+{
+    unwinder.loaded = false;
+}
+
 /* The names that libunwind.h's macros give for x86-64. */
 #define UNWINDER_LIBRARY "libunwind.so.8"
 

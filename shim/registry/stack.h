@@ -32,6 +32,8 @@ struct stack {
 
 /* Loads libunwind; false: stacks are one frame deep, and the loss was told. */
 bool stack_start(void);
+/* No unwinding from here on: stacks are one frame deep. */
+void stack_stop(void);
 
 void stack_capture(struct stack *stack, struct caller caller);
 /* From the context of a signal; frames of the shim itself are left out. */

@@ -217,7 +217,7 @@ struct thread *thread_current(void)
 struct thread *thread_of_caller(void)
 {
     pid_t tid = system_thread();
-    if (guard.thread == NULL || guard.thread->tid == tid)
+    if (guard.thread == NULL || guard.thread->tid == tid || tid < 0)
         return thread_current();
     struct thread *thread = thread_of_tid(tid);
     if (thread != NULL)

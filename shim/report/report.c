@@ -239,6 +239,10 @@ void report_stop(void)
         (void)system_call4(SYS_rt_sigaction, SIGABRT, (long)&action, 0, 8);
         (void)system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, 8);
         (void)system_call3(SYS_tgkill, system_process(), system_thread(), SIGABRT);
+        if (system_is_refused(SYS_tgkill) || system_is_refused(SYS_gettid)) {
+            (void)system_call3(SYS_exit_group, 128 + SIGABRT, 0, 0);
+            __builtin_trap();
+        }
     }
 }
 

@@ -1,0 +1,18 @@
+/* Filter: what the program's own seccomp filters would do to the shim's system calls. A filter is
+ * run here, on the calls as the shim makes them, before the kernel gets it; calls for which the
+ * kernel would kill or signal fail in system.h from then on, as any call may fail. Filters from
+ * before the program's start are not known. */
+#ifndef OUTLIVE_BASE_FILTER_H
+#define OUTLIVE_BASE_FILTER_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+
+/* A classic BPF program over struct seccomp_data (seccomp(2)) comes into force. */
+void filter_note(const struct sock_fprog *program);
+/* SECCOMP_MODE_STRICT: read, write, exit and sigreturn only. */
+void filter_note_strict(void);
+/* Some call in the list, which ends with -1, is refused. */
+bool filter_refuses(const int *calls);
+
+#endif
