@@ -53,6 +53,32 @@ const char *signals_sign(int number, const char *how)
     return signs[number];
 }
 
+/* While the program has no signal stack, a handler with SA_ONSTACK belongs on the thread's stack,
+ * not on ours: the flag is kept back until it has one. */
+static bool keeps_back[SIGNALS];
+static _Atomic bool has_stacks;
+
+static void take_back_stack_flag(int number, struct sigaction *ours)
+{
+    keeps_back[number] = (ours->sa_flags & SA_ONSTACK) != 0 && !atomic_load(&has_stacks);
+    if (keeps_back[number])
+        ours->sa_flags &= ~SA_ONSTACK;
+}
+
+static void give_stack_flags(void)
+{
+    if (atomic_exchange(&has_stacks, true))
+        return;
+    for (int number = 1; number < SIGNALS; number++) {
+        struct sigaction action;
+        if (!keeps_back[number] || real.sigaction(number, NULL, &action) != 0)
+            continue;
+        action.sa_flags |= SA_ONSTACK;
+        keeps_back[number] = false;
+        (void)real.sigaction(number, &action, NULL);
+    }
+}
+
 static uint32_t take_out(sigset_t *set)
 {
     uint32_t taken = 0;
@@ -116,10 +142,12 @@ static int set_action(int number, const struct sigaction *wanted, struct sigacti
     if (!is_fault[number]) {
         struct sigaction *ours = NULL, copy;
         uint32_t taken = 0;
+        bool kept_back = keeps_back[number];
         if (wanted != NULL) {
             copy = given;
             ours = &copy;
             taken = take_out(&copy.sa_mask);
+            take_back_stack_flag(number, &copy);
             if (is_shutdown[number] && is_function(&given)) {
                 copy.sa_sigaction = on_termination;
                 copy.sa_flags |= SA_SIGINFO;
@@ -127,10 +155,13 @@ static int set_action(int number, const struct sigaction *wanted, struct sigacti
         }
         struct sigaction old;
         int result = real.sigaction(number, ours, &old);
-        if (result != 0)
+        if (result != 0) {
+            keeps_back[number] = kept_back;
             return result;
+        }
         if (!is_shutdown[number]) {
             held = old;
+            held.sa_flags |= kept_back ? SA_ONSTACK : 0;
             put_back(&held.sa_mask, masked[number]);
         }
         if (wanted != NULL)
@@ -188,6 +219,8 @@ EXPORT int sigaltstack(const stack_t *restrict wanted, stack_t *restrict before)
         return -1;
     if (wanted != NULL && (wanted->ss_flags & SS_DISABLE) != 0)
         signals_enter_thread();
+    else if (wanted != NULL)
+        give_stack_flags();
     if (before != NULL)
         *before = signals_on_own_stack(old.ss_sp) ? (stack_t){.ss_flags = SS_DISABLE} : old;
     return 0;
