@@ -39,6 +39,7 @@ void guard_abandon(void)
     if (guard.depth == 0 || guard.frame == GUARD_FOR_GOOD || !is_own_storage())
         return;
     lock_abandon();
+    guard.unwinding = NULL;
     guard.frame = 0;
     guard.depth = 0;
 }
