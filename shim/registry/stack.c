@@ -314,20 +314,29 @@ uint32_t stack_keep(struct caller caller)
 {
     if (guard.block == NULL)
         return capture_and_keep(caller);
+    struct stack_cache *cache = &guard.block->stacks;
     uintptr_t mixed = (caller.address ^ caller.slot >> 3) * UINT64_C(0x9e3779b97f4a7c15);
-    struct stack_cache_entry *entry = &guard.block->stacks.entries[mixed >> 58];
-    _Static_assert(STACK_CACHE_ENTRIES == 64, "the hash gives six bits");
-    if (entry->slot != caller.slot || entry->address != caller.address) {
+    struct stack_cache_entry *pair = &cache->entries[mixed >> 59 << 1], *entry = NULL;
+    _Static_assert(STACK_CACHE_ENTRIES == 64, "the hash gives five bits, for pairs");
+    for (int i = 0; i < 2 && entry == NULL; i++)
+        if (pair[i].slot == caller.slot && pair[i].address == caller.address)
+            entry = &pair[i];
+    if (entry == NULL) {
+        entry = &pair[cache->turn++ & 1];
         entry->slot = caller.slot;
         entry->address = caller.address;
-        entry->kept = 0;
-        return capture_and_keep(caller);
-    }
-    if (entry->kept == NOT_TO_CACHE)
-        return capture_and_keep(caller);
-    if (entry->kept != 0 && stands_still(entry))
+        entry->kept = entry->missed = 0;
+    } else if (entry->kept != 0 && entry->kept != NOT_TO_CACHE && stands_still(entry)) {
+        entry->missed = 0;
         return entry->kept;
-    return walk_and_cache(entry, caller); /* the second time: it will come again */
+    }
+    uint32_t kept = capture_and_keep(caller);
+    if (entry->kept == NOT_TO_CACHE)
+        return kept;
+    if (entry->missed == kept)
+        return walk_and_cache(entry, caller);
+    entry->missed = kept;
+    return kept;
 }
 
 bool stack_get(uint32_t number, struct stack *stack)

@@ -13,12 +13,15 @@
 struct stack_cache_entry {
     uintptr_t slot;    /* address of the slot that holds the first frame */
     uintptr_t address; /* the first frame */
-    uint32_t kept;     /* number in the depot; 0: the key was seen once, nothing is known yet */
+    uint32_t kept;     /* number in the depot; 0: nothing is known yet */
+    uint32_t missed;   /* the stack that was last kept without the entry: an exact walk is dear, and
+                          only for what comes twice in a row */
     uint32_t offsets[STACK_FRAMES]; /* slot of a frame - slot */
 };
 
 struct stack_cache {
-    struct stack_cache_entry entries[STACK_CACHE_ENTRIES];
+    struct stack_cache_entry entries[STACK_CACHE_ENTRIES]; /* pairs: a key may stand in either */
+    uint32_t turn;
 };
 
 #endif
