@@ -26,7 +26,7 @@ static inline bool released(void *address, enum origin end, struct caller caller
 {
     if (__builtin_expect(address == NULL || real_is_early(address), 0))
         return true;
-    if (!standard && (guard.depth == 0 || !arena_contains(address)))
+    if (!standard && (guard.inside == 0 || !arena_contains(address)))
         return false;
     if (!event_free(address, end, caller)) {
         real_need();

@@ -34,9 +34,9 @@ void process_ending(void)
     if (!is_us())
         return;
     event_shutdown("exit");
-    guard_hold(GUARD_FRAME);
+    uintptr_t before = guard_hold(GUARD_FRAME);
     event_exit(!atomic_exchange(&done, true));
-    guard_let_go();
+    guard_let_go(before);
 }
 
 /* The end by a call, maybe from a signal handler that interrupted a hook. */

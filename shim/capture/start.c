@@ -169,7 +169,8 @@ static void before_fork(void)
 {
     if (!guard_active)
         return;
-    guard_hold(GUARD_FOR_GOOD); /* a signal handler must not ask for the locks */
+    guard.before_fork =
+        guard_hold(GUARD_FOR_GOOD); /* a signal handler must not ask for the locks */
     event_prepare_fork();
 }
 
@@ -178,7 +179,7 @@ static void after_fork_in_parent(void)
     if (!guard_active)
         return;
     event_forked(false);
-    guard_let_go();
+    guard_let_go(guard.before_fork);
 }
 
 static void after_fork_in_child(void)
@@ -187,7 +188,7 @@ static void after_fork_in_child(void)
         return;
     event_forked(true);
     process_hooks_start();
-    guard_let_go();
+    guard_let_go(guard.before_fork);
 }
 
 static void at_quick_exit_last(void *nothing)

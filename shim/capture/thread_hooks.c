@@ -29,7 +29,7 @@ static void at_end(void *round)
     if (guard.thread == NULL)
         return;
     guard_abandon(); /* cancelled, or ended by a signal handler, in a hook */
-    guard_hold(GUARD_FOR_GOOD);
+    guard_set(GUARD_FOR_GOOD);
     signals_leave_thread();
     event_thread_end();
 }
@@ -49,12 +49,12 @@ void threads_equip(void)
 
 static void begin(struct thread *thread)
 {
-    guard_hold(GUARD_FRAME);
+    uintptr_t before = guard_hold(GUARD_FRAME);
     guard.blocked = thread->inherited_blocked;
     thread_begin(thread);
     thread_ending(THREAD_CANCELLED); /* until it returns or says otherwise */
     threads_equip();
-    guard_let_go();
+    guard_let_go(before);
 }
 
 static void *run_posix(void *opaque)

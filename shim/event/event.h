@@ -37,7 +37,7 @@ static inline void *event_allocate(size_t size, size_t alignment, enum origin or
     struct thread_block *block = guard.block;
     if (__builtin_expect(!event_heap_watched, 0))
         return NULL;
-    if (__builtin_expect(block != NULL && guard.depth == 0, 1) &&
+    if (__builtin_expect(block != NULL && guard.inside == 0, 1) &&
         __builtin_expect((++block->allocations & EVENT_CLOCK_MASK) != 0, 1)) {
         const struct site *site = site_cached(site_cache_entry(block, caller), caller);
         if (__builtin_expect(site != NULL && site_is_spent(site), 1))
@@ -50,7 +50,7 @@ static inline void *event_allocate(size_t size, size_t alignment, enum origin or
 static inline bool event_free(void *address, enum origin end, struct caller caller)
 {
     struct thread_block *block = guard.block;
-    if (__builtin_expect(block != NULL && guard.depth == 0, 1) && quarantine_skips(block) &&
+    if (__builtin_expect(block != NULL && guard.inside == 0, 1) && quarantine_skips(block) &&
         __builtin_expect(!arena_contains(address) &&
                              !poison_looks_like((uint64_t)(uintptr_t)address) &&
                              !poison_looks_like(*(const uint64_t *)address),

@@ -74,10 +74,9 @@ static void report_crash(const struct touch *touch, const struct fault *fault)
 
 bool event_fault(const struct fault *fault)
 {
-    bool was_inside = guard.depth != 0;
-    guard_hold(GUARD_FRAME);
+    uintptr_t before = guard_hold(GUARD_FRAME);
     /* An unknown thread registers under a lock that the interrupted code may hold. */
-    struct thread *thread = was_inside ? guard.thread : thread_of_caller();
+    struct thread *thread = before != 0 ? guard.thread : thread_of_caller();
     if (thread != NULL)
         thread_refresh_name(thread);
     struct touch touch = {.thread = thread,
@@ -103,6 +102,6 @@ bool event_fault(const struct fault *fault)
     }
     if (!gone)
         report_crash(&touch, fault);
-    guard_let_go();
+    guard_let_go(before);
     return gone;
 }

@@ -21,14 +21,14 @@ static bool is_own_storage(void)
 bool guard_recover(uintptr_t frame)
 {
     stack_t signals = {0};
-    if (guard.frame == 0 || guard.frame == GUARD_FOR_GOOD || !is_own_storage() ||
+    if (guard.inside == GUARD_FOR_GOOD || !is_own_storage() ||
         system_call3(SYS_sigaltstack, 0, (long)&signals, 0) != 0 ||
         (signals.ss_flags & SS_DISABLE) != 0) /* switched off while its handler runs */
         return false;
-    bool here = (signals.ss_flags & SS_ONSTACK) != 0, there = within(&signals, guard.frame);
+    bool here = (signals.ss_flags & SS_ONSTACK) != 0, there = within(&signals, guard.inside);
     /* A handler on the signal stack has interrupted; or it was interrupted there, and is left. Else
      * both are on one stack, where what runs inside another function lies below its frame. */
-    if (here != there ? here : frame < guard.frame)
+    if (here != there ? here : frame < guard.inside)
         return false;
     guard_abandon();
     return true;
@@ -36,10 +36,9 @@ bool guard_recover(uintptr_t frame)
 
 void guard_abandon(void)
 {
-    if (guard.depth == 0 || guard.frame == GUARD_FOR_GOOD || !is_own_storage())
+    if (guard.inside == 0 || guard.inside == GUARD_FOR_GOOD || !is_own_storage())
         return;
     lock_abandon();
     guard.unwinding = NULL;
-    guard.frame = 0;
-    guard.depth = 0;
+    guard_set(0);
 }

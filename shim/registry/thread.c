@@ -298,8 +298,7 @@ void thread_end(bool keep_block)
     lock_release(&threads_lock);
     /* The record may be reused from here on: hooks that still run pass through for good. */
     guard.thread = NULL;
-    guard.depth = 1;
-    guard.frame = GUARD_FOR_GOOD;
+    guard_set(GUARD_FOR_GOOD);
 }
 
 struct thread *thread_of_handle(pthread_t handle)
