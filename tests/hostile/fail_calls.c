@@ -2,11 +2,12 @@
  * ones but writes, by which the loss is told.
  * usage: fail_calls one|on NUMBER RECORD PROGRAM ARGS...
  *
- * A call counts when it is one of those below and its instruction lies inside liboutlive.so; of one
- * call path (three frames) the first SAME count, so that the numbers stay few. RECORD
- * gets a line "NAME at OFFSET" for the first call that failed and stays empty when the program made
- * fewer. The exit status is the program's, 128 + signal, or 99 for a hang. A seccomp filter stops
- * the program at these calls only (SECCOMP_RET_TRACE, seccomp(2)); the tracer then skips the call
+ * A call counts when it is one of those below and its instruction lies inside liboutlive.so, or in
+ * libc for libunwind, which the shim uses: a return address tells, near the top of the stack. Of
+ * one call path (three frames) the first SAME count, so that the numbers stay few. RECORD gets a
+ * line "NAME at OFFSET" for the first call that failed and stays empty when the program made fewer.
+ * The exit status is the program's, 128 + signal, or 99 for a hang. A seccomp filter stops the
+ * program at these calls only (SECCOMP_RET_TRACE, seccomp(2)); the tracer then skips the call
  * (ptrace(2): orig_rax -1) and puts the error in its place. */
 #include <elf.h>
 #include <errno.h>
@@ -45,16 +46,18 @@ static const struct failing_call {
     {"fcntl", SYS_fcntl, EMFILE},
     {"prlimit", SYS_prlimit64, EPERM},
     {"getcwd", SYS_getcwd, ENOENT},
+    {"mincore", SYS_mincore, ENOMEM},
+    {"pipe2", SYS_pipe2, EMFILE},
     {"rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo, EAGAIN},
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
-#define SAME 3
+#define SAME 2
 #define PATHS 1024
 
-static struct {
+static struct range {
     unsigned long first, last;
-} shim;
+} shim, unwinder;
 
 static struct {
     unsigned long long path;
@@ -98,31 +101,56 @@ static void trace_me(void)
     }
 }
 
-/* Again for every process that executes something: addresses differ. */
-static void find_shim(pid_t process)
+static bool within(const struct range *range, unsigned long long address)
+{
+    return address >= range->first && address < range->last;
+}
+
+static void widen(struct range *range, unsigned long first, unsigned long last)
+{
+    if (range->first == 0)
+        range->first = first;
+    range->last = last;
+}
+
+static void find_libraries(pid_t process)
 {
     char path[64], line[512];
     snprintf(path, sizeof path, "/proc/%d/maps", process);
     FILE *maps = fopen(path, "r");
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
         unsigned long first, last;
-        if (strstr(line, "/liboutlive.so") == NULL || sscanf(line, "%lx-%lx", &first, &last) != 2)
+        if (sscanf(line, "%lx-%lx", &first, &last) != 2)
             continue;
-        if (shim.first == 0)
-            shim.first = first;
-        shim.last = last;
+        if (strstr(line, "/liboutlive.so") != NULL)
+            widen(&shim, first, last);
+        else if (strstr(line, "/libunwind.so") != NULL)
+            widen(&unwinder, first, last);
     }
     if (maps != NULL)
         fclose(maps);
+}
+
+#define STACK_WORDS 12
+
+static bool is_for_unwinder(pid_t thread, unsigned long long stack)
+{
+    for (int i = 0; i < STACK_WORDS; i++) {
+        errno = 0;
+        long word = ptrace(PTRACE_PEEKDATA, thread, (void *)(stack + 8 * (unsigned)i), 0);
+        if (errno == 0 && within(&unwinder, (unsigned long long)word))
+            return true;
+    }
+    return false;
 }
 
 static const struct failing_call *call_at(pid_t thread, struct user_regs_struct *registers)
 {
     if (ptrace(PTRACE_GETREGS, thread, 0, registers) != 0)
         return NULL;
-    if (shim.first == 0)
-        find_shim(thread);
-    if (registers->rip < shim.first || registers->rip >= shim.last)
+    if (unwinder.first == 0)
+        find_libraries(thread);
+    if (!within(&shim, registers->rip) && !is_for_unwinder(thread, registers->rsp))
         return NULL;
     for (size_t i = 0; i < CALLS; i++)
         if (calls[i].number == (int)registers->orig_rax)
