@@ -88,7 +88,7 @@ void quarantine_tell_change(const struct block *record, uintptr_t address);
 
 /* A block that leaves again after microseconds cannot be touched late: of a burst one in
  * QUARANTINE_EACH enters, and stays so many times as long. */
-#define QUARANTINE_PERIOD (UINT64_C(1) << 21) /* ticks: about a millisecond */
+#define QUARANTINE_PERIOD (INT64_C(1) << 21) /* ticks: about a millisecond */
 #define QUARANTINE_EACH 16
 
 /* True: this free passes the quarantine by. */
@@ -106,7 +106,8 @@ static inline bool quarantine_skips(struct thread_block *owner)
 static inline uint64_t quarantine_now(struct thread_block *owner)
 {
     uint64_t now = clock_ticks();
-    if (now - owner->quarantine_ticks > QUARANTINE_PERIOD) {
+    /* Signed: another processor's counter may be a little behind. */
+    if ((int64_t)(now - owner->quarantine_ticks) > QUARANTINE_PERIOD) {
         owner->quarantine_ticks = now;
         owner->quarantine_left = quarantine.rate;
     }
