@@ -11,8 +11,11 @@ struct Account {
 
 NOINLINE static void account(Account *account)
 {
-    std::lock_guard<std::mutex> hold(account->lock);
-    account->balance++;
+    {
+        std::lock_guard<std::mutex> hold(account->lock);
+        account->balance++;
+    }
+    case_sink++; // no tail call: the frame stays while it unlocks
 }
 
 static void *run(void *argument)
