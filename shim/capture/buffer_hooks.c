@@ -78,6 +78,11 @@ static void after_vector(const struct iovec *vector, size_t count, ssize_t done,
 EXPORT ssize_t read(int descriptor, void *buffer, size_t size)
 {
     real_need();
+    if (__builtin_expect(size == 1, 0) &&
+        stack_is_unwinder((uintptr_t)__builtin_return_address(0))) {
+        errno = EAGAIN; /* its pipe is empty */
+        return -1;
+    }
     before(buffer, size, "read", CALLER_HERE());
     ssize_t done = real.read(descriptor, buffer, size);
     after(buffer, size, done, "read", CALLER_HERE());
@@ -96,8 +101,16 @@ BUFFER_HOOK(recvfrom,
             (int descriptor, void *buffer, size_t size, int flags, struct sockaddr *address,
              socklen_t *length),
             (descriptor, buffer, size, flags, address, length), after)
-BUFFER_HOOK(write, (int descriptor, const void *buffer, size_t size), (descriptor, buffer, size),
-            after_sending)
+EXPORT ssize_t write(int descriptor, const void *buffer, size_t size)
+{
+    real_need();
+    if (__builtin_expect(size == 1, 0) && stack_is_unwinder((uintptr_t)__builtin_return_address(0)))
+        return stack_probe(buffer);
+    before(buffer, size, "write", CALLER_HERE());
+    ssize_t done = real.write(descriptor, buffer, size);
+    after_sending(buffer, size, done, "write", CALLER_HERE());
+    return done;
+}
 BUFFER_HOOK(pwrite, (int descriptor, const void *buffer, size_t size, off_t offset),
             (descriptor, buffer, size, offset), after_sending)
 BUFFER_HOOK(pwrite64, (int descriptor, const void *buffer, size_t size, off64_t offset),

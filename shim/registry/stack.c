@@ -71,6 +71,20 @@ bool stack_keeps_mask(uintptr_t address)
     return true;
 }
 
+bool stack_is_unwinder(uintptr_t address)
+{
+    return address - unwinder.start < unwinder.end - unwinder.start;
+}
+
+/* The kernel reads the set before it looks at an unknown `how` (kernel/signal.c). */
+long stack_probe(const void *address)
+{
+    if (system_call4(SYS_rt_sigprocmask, -1, (long)address, 0, 8) != -EFAULT)
+        return 1;
+    errno = EFAULT;
+    return -1;
+}
+
 static bool may_unwind(void)
 {
     return unwinder.loaded && (guard.thread == NULL || !guard.thread->keeps_libc_signals);

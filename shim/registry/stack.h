@@ -53,6 +53,15 @@ size_t stack_frames(struct caller caller, uintptr_t *frames, size_t most);
  * are blocked until it is done, and no more is to be done now. */
 bool stack_keeps_mask(uintptr_t address);
 
+/* For the hooks of read and write: whether libunwind calls, from `address`. It asks the kernel
+ * whether memory can be read by writing a byte of it into a pipe. Programs that close all
+ * descriptors take that pipe away and get its number for themselves, and a thread that opens it
+ * anew sends SIGPIPE to another that just writes: so the question is answered here, without a pipe.
+ */
+bool stack_is_unwinder(uintptr_t address);
+/* What write() of one byte would return: 1, or -1 with errno EFAULT. */
+long stack_probe(const void *address);
+
 /* The first frames, walked slot by slot: slots[i] holds frames[i]. Ends after `wanted` frames that
  * are not an allocator's, or `most` in all, or where no slot is known (then *whole is false). For
  * the two caches; some microseconds. */
