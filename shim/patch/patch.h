@@ -1,0 +1,63 @@
+/* Patch: makes calls of a function in this process go to a hook, by a jump at the function's entry.
+ * Prepare, then install. The displaced instructions live on in a trampoline near by, which the hook
+ * calls to run the original. No page is ever writable and executable at once: a page of code is
+ * replaced, in one step, by a prepared copy. Return addresses are never replaced.
+ *
+ * patch_prepare() and patch_install() take a lock and make system calls (between guard_enter() and
+ * guard_leave(), or at start); patch_source() is async-signal-safe. */
+#ifndef OUTLIVE_PATCH_PATCH_H
+#define OUTLIVE_PATCH_PATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum patch_refusal {
+    PATCH_FINE,
+    PATCH_TOO_SHORT,       /* the function is shorter than the jump */
+    PATCH_NOT_DECODED,     /* bytes that are no instruction, or none that is known */
+    PATCH_BRANCH_INSIDE,   /* a branch or jump table leads into the displaced bytes */
+    PATCH_BRANCH_TO_ENTRY, /* a loop leads back to the entry: it would count as calls */
+    PATCH_CALL_INSIDE,     /* a displaced call would return into the jump */
+    PATCH_NOT_RELOCATED,   /* an instruction that works nowhere else */
+    PATCH_TAKEN,           /* another tool's jump is there already */
+    PATCH_NO_ROOM,         /* no free addresses within 2 GiB */
+    PATCH_FORBIDDEN,       /* the kernel or a security module does not let code be replaced */
+    PATCH_NO_DECODER,      /* libZydis is not there */
+    PATCH_REFUSALS
+};
+
+/* A few words, for `outlive scan` and losses: "shorter than the jump". */
+const char *patch_refusal_text(enum patch_refusal refusal);
+
+struct patch {
+    /* In. */
+    uintptr_t function; /* entry, in this process */
+    size_t size;        /* bytes of its body; must not be 0 */
+    uintptr_t hook;     /* where calls go. The stack is as at the function's entry. */
+    uint32_t number;    /* handed to the hook in %r11d; the other registers are the caller's */
+    /* Out. */
+    enum patch_refusal refusal;
+    uintptr_t original; /* call this to run the original; valid before the install too */
+};
+
+/* Decodes the functions and writes their trampolines; changes no code. Sets refusal and original of
+ * each. Functions that start at the same address must be given once only. */
+void patch_prepare(struct patch *patches, size_t count);
+
+/* Installs all that were not refused. Where other threads may be running the code, it is as if each
+ * call had come before or after. False: none was installed (refusal says why in each). */
+bool patch_install(struct patch *patches, size_t count);
+
+/* For an address inside a trampoline, that of the displaced instruction in the function; any other
+ * address is returned as it is. For stacks: there is no unwind information for trampolines. */
+uintptr_t patch_source(uintptr_t address);
+
+/* What patch_prepare() would say of a function whose bytes are at `code` and run at `address`.
+ * Pure, for `outlive scan`; needs patch_start(). */
+enum patch_refusal patch_judge(const unsigned char *code, size_t size, uint64_t address);
+
+/* Loads libZydis privately (dlopen, RTLD_LOCAL); idempotent. False: nothing can be patched. */
+bool patch_start(void);
+
+#endif
