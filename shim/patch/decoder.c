@@ -103,7 +103,8 @@ static enum instruction_kind one_byte_kind(const ZydisDecodedInstruction *decode
     case 0xff:
         switch (decoded->raw.modrm.reg) {
         case 2:
-            return INSTRUCTION_CALL_INDIRECT;
+            return has_data16_without_rex_w(decoded) ? INSTRUCTION_FIXED
+                                                     : INSTRUCTION_CALL_INDIRECT;
         case 3: /* far */
             return INSTRUCTION_FIXED;
         case 4:
