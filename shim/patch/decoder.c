@@ -2,6 +2,7 @@
 #include "patch/decoder.h"
 
 #include "base/output.h"
+#include "patch/quick.h"
 
 #include <Zydis/Decoder.h>
 #include <dlfcn.h>
@@ -131,7 +132,7 @@ static enum instruction_kind kind_of(const ZydisDecodedInstruction *decoded)
     return INSTRUCTION_PLAIN;
 }
 
-bool decode(struct instruction *instruction, const unsigned char *code, size_t room)
+bool decode_slowly(struct instruction *instruction, const unsigned char *code, size_t room)
 {
     ZydisDecodedInstruction decoded;
     if (!zydis.ready ||
@@ -164,4 +165,10 @@ bool decode(struct instruction *instruction, const unsigned char *code, size_t r
         instruction->table = (uint32_t)decoded.raw.disp.value;
     }
     return true;
+}
+
+bool decode(struct instruction *instruction, const unsigned char *code, size_t room)
+{
+    return (room >= INSTRUCTION_MOST && quick_decode(instruction, code)) ||
+           decode_slowly(instruction, code, room);
 }
