@@ -14,7 +14,9 @@
 struct allocator {
     void *(*allocate)(size_t size);
     void (*release)(void *address);
-    size_t (*usable)(void *address);
+    size_t (*usable)(void *address); /* 0: unknown */
+    /* Whether a return address lies in the allocator itself, which relies on what it gets. */
+    bool (*is_caller)(uintptr_t address);
 };
 
 /* heap: whether the hooks see the program's allocations at all. */
