@@ -290,10 +290,7 @@ struct allocator_found allocator_take(bool may_patch)
 {
     struct allocator_found found = {.seen = true};
     void *first = symbol_find_first("malloc");
-    const struct link_map *self = module_of((void *)(uintptr_t)&allocator_take);
-    const struct link_map *owner = module_of(first), *program = self;
-    while (program != NULL && program->l_prev != NULL)
-        program = program->l_prev;
+    const struct link_map *owner = module_of(first), *program = symbol_objects();
     found.new_policy = is_standard_library(real_file_of((void *)(uintptr_t)real._Znwm))
                            ? NEW_IS_MALLOC
                            : NEW_IS_LIBRARYS;

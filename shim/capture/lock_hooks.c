@@ -15,23 +15,38 @@ static inline bool suspicious(const void *lock)
                                  : *(const uint64_t *)lock >> 56 == POISON_FREED);
 }
 
+static inline void entered(const void *lock, const char *function, struct caller caller)
+{
+    if (__builtin_expect(suspicious(lock), 0))
+        event_lock_slow(lock, function, caller);
+    event_touch(lock, function, caller);
+    real_need();
+}
+
 #define LOCK_HOOK(name, parameters, arguments, lock)                                               \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
-        if (__builtin_expect(suspicious(lock), 0))                                                 \
-            event_lock_slow(lock, #name, CALLER_HERE());                                           \
-        real_need();                                                                               \
+        entered(lock, #name, CALLER_HERE());                                                       \
+        int result = real.name arguments;                                                          \
+        event_synchronised();                                                                      \
+        return result;                                                                             \
+    }
+
+#define RELEASE_HOOK(name, parameters, arguments, lock)                                            \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        entered(lock, #name, CALLER_HERE());                                                       \
         return real.name arguments;                                                                \
     }
 
 #define WAIT_HOOK(name, parameters, arguments, object)                                             \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
-        if (__builtin_expect(suspicious(object), 0))                                               \
-            event_lock_slow(object, #name, CALLER_HERE());                                         \
-        real_need();                                                                               \
+        entered(object, #name, CALLER_HERE());                                                     \
         event_waited();                                                                            \
-        return real.name arguments;                                                                \
+        int result = real.name arguments;                                                          \
+        event_synchronised();                                                                      \
+        return result;                                                                             \
     }
 
 typedef const struct timespec *until;
@@ -40,7 +55,7 @@ LOCK_HOOK(pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex), mutex)
 LOCK_HOOK(pthread_mutex_timedlock, (pthread_mutex_t * mutex, until end), (mutex, end), mutex)
 LOCK_HOOK(pthread_mutex_clocklock, (pthread_mutex_t * mutex, clockid_t clock, until end),
           (mutex, clock, end), mutex)
-LOCK_HOOK(pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex), mutex)
+RELEASE_HOOK(pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex), mutex)
 WAIT_HOOK(pthread_cond_wait, (pthread_cond_t * condition, pthread_mutex_t *mutex),
           (condition, mutex), condition)
 WAIT_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *mutex, until end),
@@ -48,8 +63,8 @@ WAIT_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *
 WAIT_HOOK(pthread_cond_clockwait,
           (pthread_cond_t * condition, pthread_mutex_t *mutex, clockid_t clock, until end),
           (condition, mutex, clock, end), condition)
-LOCK_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
-LOCK_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
+RELEASE_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
+RELEASE_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
 LOCK_HOOK(pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock), lock)
 LOCK_HOOK(pthread_rwlock_timedrdlock, (pthread_rwlock_t * lock, until end), (lock, end), lock)
 LOCK_HOOK(pthread_rwlock_trywrlock, (pthread_rwlock_t * lock), (lock), lock)
@@ -58,15 +73,15 @@ LOCK_HOOK(pthread_rwlock_clockrdlock, (pthread_rwlock_t * lock, clockid_t clock,
           (lock, clock, end), lock)
 LOCK_HOOK(pthread_rwlock_clockwrlock, (pthread_rwlock_t * lock, clockid_t clock, until end),
           (lock, clock, end), lock)
-LOCK_HOOK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), lock)
+RELEASE_HOOK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), lock)
 WAIT_HOOK(sem_wait, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(sem_trywait, (sem_t * semaphore), (semaphore), semaphore)
 WAIT_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore)
-LOCK_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
+RELEASE_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(mtx_lock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_trylock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_timedlock, (mtx_t * mutex, until end), (mutex, end), mutex)
-LOCK_HOOK(mtx_unlock, (mtx_t * mutex), (mutex), mutex)
+RELEASE_HOOK(mtx_unlock, (mtx_t * mutex), (mutex), mutex)
 
 /* Locks that wait for ever. The lock may die between the look and the wait, and a poisoned one is
  * never released: so the wait is cut into seconds, with a look after each. A waiter changes the
@@ -78,29 +93,32 @@ static inline bool died_meanwhile(const void *lock)
 }
 
 #define WAITING_HOOK(name, type, try, clocked)                                                     \
-    EXPORT int name(type *lock)                                                                    \
+    static int wait_in_##name(type *lock, struct caller caller)                                    \
     {                                                                                              \
-        if (__builtin_expect(suspicious(lock), 0))                                                 \
-            event_lock_slow(lock, #name, CALLER_HERE());                                           \
-        real_need();                                                                               \
-        if (!guard_active || real.clocked == NULL)                                                 \
-            return real.name(lock);                                                                \
-        int result = real.try(lock);                                                               \
-        if (__builtin_expect(result != EBUSY, 1))                                                  \
-            return result;                                                                         \
         event_waited();                                                                            \
         for (;;) {                                                                                 \
             struct timespec end;                                                                   \
             clock_gettime(CLOCK_MONOTONIC, &end);                                                  \
             end.tv_sec++;                                                                          \
-            result = real.clocked(lock, CLOCK_MONOTONIC, &end);                                    \
+            int result = real.clocked(lock, CLOCK_MONOTONIC, &end);                                \
             if (result == EINVAL) /* a kind of lock that cannot wait with a clock */               \
                 return real.name(lock);                                                            \
             if (result != ETIMEDOUT)                                                               \
                 return result;                                                                     \
             if (died_meanwhile(lock))                                                              \
-                event_lock_slow(lock, #name, CALLER_HERE());                                       \
+                event_lock_slow(lock, #name, caller);                                              \
         }                                                                                          \
+    }                                                                                              \
+    EXPORT int name(type *lock)                                                                    \
+    {                                                                                              \
+        entered(lock, #name, CALLER_HERE());                                                       \
+        if (!guard_active || real.clocked == NULL)                                                 \
+            return real.name(lock);                                                                \
+        int result = real.try(lock);                                                               \
+        if (__builtin_expect(result == EBUSY, 0))                                                  \
+            result = wait_in_##name(lock, CALLER_HERE());                                          \
+        event_synchronised();                                                                      \
+        return result;                                                                             \
     }
 
 WAITING_HOOK(pthread_mutex_lock, pthread_mutex_t, pthread_mutex_trylock, pthread_mutex_clocklock)
@@ -121,8 +139,11 @@ static inline bool suspicious_spin(const void *lock)
     {                                                                                              \
         if (__builtin_expect(suspicious_spin((const void *)lock), 0))                              \
             event_lock_slow((const void *)lock, #name, CALLER_HERE());                             \
+        event_touch((const void *)lock, #name, CALLER_HERE());                                     \
         real_need();                                                                               \
-        return real.name(lock);                                                                    \
+        int result = real.name(lock);                                                              \
+        event_synchronised();                                                                      \
+        return result;                                                                             \
     }
 
 SPIN_HOOK(pthread_spin_lock)

@@ -2,6 +2,7 @@
  * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/allocator.h"
+#include "capture/destructor_hooks.h"
 #include "capture/new_hooks.h"
 #include "capture/process.h"
 #include "capture/real.h"
@@ -223,6 +224,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     (void)__register_atfork(before_fork, after_fork_in_parent, after_fork_in_child, &__dso_handle);
     (void)__cxa_at_quick_exit(at_quick_exit_last, &__dso_handle);
     guard_active = true;
+    if (may_patch)
+        destructor_hooks_start();
 }
 
 __attribute__((destructor)) static void finish(void)
