@@ -18,6 +18,7 @@ enum {
     SMALL_ELF_BUILD_ID,
     SMALL_ELF_DEBUG_LINK,
     SMALL_ELF_DYNSYM,
+    SMALL_ELF_TEXT,
     SMALL_ELF_SECTIONS
 };
 
@@ -164,6 +165,7 @@ static inline void small_elf_make(struct small_elf *elf)
                    .e_shstrndx = SMALL_ELF_STRTAB},
         .segments = {{.p_type = PT_LOAD,
                       .p_vaddr = SMALL_ELF_BASE,
+                      .p_flags = PF_R | PF_X,
                       .p_filesz = sizeof(struct small_elf)},
                      SMALL_ELF_SEGMENT(PT_INTERP, interpreter),
                      SMALL_ELF_SEGMENT(PT_DYNAMIC, dynamic),
@@ -181,7 +183,8 @@ static inline void small_elf_make(struct small_elf *elf)
                      {SMALL_ELF_SECTION(SHT_PROGBITS, frames)},
                      {SMALL_ELF_SECTION(SHT_NOTE, build_id)},
                      {SMALL_ELF_SECTION(SHT_PROGBITS, debug_link)},
-                     {SMALL_ELF_SECTION(SHT_DYNSYM, dynamic_symbols), .sh_link = SMALL_ELF_STRTAB}},
+                     {SMALL_ELF_SECTION(SHT_DYNSYM, dynamic_symbols), .sh_link = SMALL_ELF_STRTAB},
+                     {SMALL_ELF_SECTION(SHT_PROGBITS, code)}},
         .symbols = {{0},
                     {.st_name = SMALL_ELF_FIRST_NAME,
                      .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
@@ -219,6 +222,7 @@ static inline void small_elf_make(struct small_elf *elf)
     elf->sections[SMALL_ELF_EH_FRAME].sh_name = small_elf_name(elf, &names, ".eh_frame");
     elf->sections[SMALL_ELF_BUILD_ID].sh_name = small_elf_name(elf, &names, ".note.gnu.build-id");
     elf->sections[SMALL_ELF_DEBUG_LINK].sh_name = small_elf_name(elf, &names, ".gnu_debuglink");
+    elf->sections[SMALL_ELF_TEXT].sh_name = small_elf_name(elf, &names, ".text");
     small_elf_frames(elf);
 }
 
