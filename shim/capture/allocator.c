@@ -101,18 +101,20 @@ static bool note_function(const struct function *function, void *context)
 /* The allocator's functions in one module. False: its file cannot be read. */
 static bool find_entries(const struct link_map *module)
 {
-    struct module_file file;
+    static struct module_file file;
     uintptr_t bias = module->l_addr;
     const char *path = module->l_name[0] == '\0' ? "/proc/self/exe" : module->l_name;
     for (size_t i = 0; i < entry_count; i++)
         entries[i].start = entries[i].size = 0;
     if (!module_file_open(&file, path))
         return false;
-    (void)functions_by_symbol(&file.image, note_function, &bias);
-    if (file.has_debug)
-        (void)functions_by_symbol(&file.debug, note_function, &bias);
+    bool loaded = module_file_is_loaded(&file, bias);
+    if (loaded) {
+        (void)module_file_open_debug(&file);
+        (void)module_file_functions(&file, note_function, &bias);
+    }
     module_file_close(&file);
-    return true;
+    return loaded;
 }
 
 static const char *name_of(const struct link_map *module)

@@ -129,27 +129,23 @@ static bool note_destructor(const struct function *function, void *context)
     return true;
 }
 
-static void walk(const struct module_file *file, struct search *search)
-{
-    (void)functions_by_symbol(&file->image, note_destructor, search);
-    if (file->has_debug)
-        (void)functions_by_symbol(&file->debug, note_destructor, search);
-}
-
 static void patch_module(uintptr_t bias, const char *path)
 {
-    struct module_file file;
+    static struct module_file file;
     struct search search = {.bias = bias, .starts.size = 64};
     if (!module_file_open(&file, path))
         return;
-    walk(&file, &search);
+    if (module_file_is_loaded(&file, bias)) {
+        (void)module_file_open_debug(&file);
+        (void)module_file_functions(&file, note_destructor, &search);
+    }
     while (search.starts.size < search.found * 2)
         search.starts.size *= 2;
     size_t bytes = search.starts.size * sizeof *search.starts.table;
     uint32_t first = patch_count;
     if (search.found > 0 && (search.starts.table = memory_map(bytes)) != NULL) {
         search.fill = true;
-        walk(&file, &search);
+        (void)module_file_functions(&file, note_destructor, &search);
         memory_unmap(search.starts.table, bytes);
     }
     module_file_close(&file);
