@@ -18,6 +18,9 @@
 #include <elf.h>
 #include <link.h>
 
+/* Weak: another C library's loader must take the shim in, see start.c. */
+#pragma weak dladdr1
+
 /* What is looked for in a module: the hooks' names, and where each finds the function behind it. */
 struct entry {
     const char *name;
@@ -179,6 +182,10 @@ static bool take_entries(const struct link_map *module)
     }
     if (count == 0)
         return true;
+    if (!patch_start()) {
+        tell_refusal(module, "", patch_refusal_text(PATCH_NO_DECODER));
+        return false;
+    }
     patch_prepare(patches, count);
     for (size_t i = 0; i < count; i++)
         if (patches[i].refusal != PATCH_FINE) {

@@ -143,7 +143,7 @@ static void patch_module(uintptr_t bias, const char *path)
         search.starts.size *= 2;
     size_t bytes = search.starts.size * sizeof *search.starts.table;
     uint32_t first = patch_count;
-    if (search.found > 0 && (search.starts.table = memory_map(bytes)) != NULL) {
+    if (search.found > 0 && patch_start() && (search.starts.table = memory_map(bytes)) != NULL) {
         search.fill = true;
         (void)module_file_functions(&file, note_destructor, &search);
         memory_unmap(search.starts.table, bytes);

@@ -15,38 +15,44 @@ static inline bool suspicious(const void *lock)
                                  : *(const uint64_t *)lock >> 56 == POISON_FREED);
 }
 
-static inline void entered(const void *lock, const char *function, struct caller caller)
-{
-    if (__builtin_expect(suspicious(lock), 0))
-        event_lock_slow(lock, function, caller);
-    event_touch(lock, function, caller);
-    real_need();
-}
+/* What is rare: some destructor runs. */
+#define DURING_DESTRUCTION(lock, name, call)                                                       \
+    if (destruction_any()) {                                                                       \
+        event_touch(lock, #name, CALLER_HERE());                                                   \
+        int result = call;                                                                         \
+        event_synchronised();                                                                      \
+        return result;                                                                             \
+    }
 
 #define LOCK_HOOK(name, parameters, arguments, lock)                                               \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
-        entered(lock, #name, CALLER_HERE());                                                       \
-        int result = real.name arguments;                                                          \
-        event_synchronised();                                                                      \
-        return result;                                                                             \
+        if (__builtin_expect(suspicious(lock), 0))                                                 \
+            event_lock_slow(lock, #name, CALLER_HERE());                                           \
+        real_need();                                                                               \
+        DURING_DESTRUCTION(lock, name, real.name arguments)                                        \
+        return real.name arguments;                                                                \
     }
 
 #define RELEASE_HOOK(name, parameters, arguments, lock)                                            \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
-        entered(lock, #name, CALLER_HERE());                                                       \
+        if (__builtin_expect(suspicious(lock), 0))                                                 \
+            event_lock_slow(lock, #name, CALLER_HERE());                                           \
+        event_touch(lock, #name, CALLER_HERE());                                                   \
+        real_need();                                                                               \
         return real.name arguments;                                                                \
     }
 
 #define WAIT_HOOK(name, parameters, arguments, object)                                             \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
-        entered(object, #name, CALLER_HERE());                                                     \
+        if (__builtin_expect(suspicious(object), 0))                                               \
+            event_lock_slow(object, #name, CALLER_HERE());                                         \
+        real_need();                                                                               \
         event_waited();                                                                            \
-        int result = real.name arguments;                                                          \
-        event_synchronised();                                                                      \
-        return result;                                                                             \
+        DURING_DESTRUCTION(object, name, real.name arguments)                                      \
+        return real.name arguments;                                                                \
     }
 
 typedef const struct timespec *until;
@@ -93,14 +99,19 @@ static inline bool died_meanwhile(const void *lock)
 }
 
 #define WAITING_HOOK(name, type, try, clocked)                                                     \
-    static int wait_in_##name(type *lock, struct caller caller)                                    \
+    static inline int wait_##name(type *lock, struct caller caller)                                \
     {                                                                                              \
+        if (!guard_active || real.clocked == NULL)                                                 \
+            return real.name(lock);                                                                \
+        int result = real.try(lock);                                                               \
+        if (__builtin_expect(result != EBUSY, 1))                                                  \
+            return result;                                                                         \
         event_waited();                                                                            \
         for (;;) {                                                                                 \
             struct timespec end;                                                                   \
             clock_gettime(CLOCK_MONOTONIC, &end);                                                  \
             end.tv_sec++;                                                                          \
-            int result = real.clocked(lock, CLOCK_MONOTONIC, &end);                                \
+            result = real.clocked(lock, CLOCK_MONOTONIC, &end);                                    \
             if (result == EINVAL) /* a kind of lock that cannot wait with a clock */               \
                 return real.name(lock);                                                            \
             if (result != ETIMEDOUT)                                                               \
@@ -111,14 +122,11 @@ static inline bool died_meanwhile(const void *lock)
     }                                                                                              \
     EXPORT int name(type *lock)                                                                    \
     {                                                                                              \
-        entered(lock, #name, CALLER_HERE());                                                       \
-        if (!guard_active || real.clocked == NULL)                                                 \
-            return real.name(lock);                                                                \
-        int result = real.try(lock);                                                               \
-        if (__builtin_expect(result == EBUSY, 0))                                                  \
-            result = wait_in_##name(lock, CALLER_HERE());                                          \
-        event_synchronised();                                                                      \
-        return result;                                                                             \
+        if (__builtin_expect(suspicious(lock), 0))                                                 \
+            event_lock_slow(lock, #name, CALLER_HERE());                                           \
+        real_need();                                                                               \
+        DURING_DESTRUCTION(lock, name, wait_##name(lock, CALLER_HERE()))                           \
+        return wait_##name(lock, CALLER_HERE());                                                   \
     }
 
 WAITING_HOOK(pthread_mutex_lock, pthread_mutex_t, pthread_mutex_trylock, pthread_mutex_clocklock)
@@ -139,11 +147,9 @@ static inline bool suspicious_spin(const void *lock)
     {                                                                                              \
         if (__builtin_expect(suspicious_spin((const void *)lock), 0))                              \
             event_lock_slow((const void *)lock, #name, CALLER_HERE());                             \
-        event_touch((const void *)lock, #name, CALLER_HERE());                                     \
         real_need();                                                                               \
-        int result = real.name(lock);                                                              \
-        event_synchronised();                                                                      \
-        return result;                                                                             \
+        DURING_DESTRUCTION((const void *)lock, name, real.name(lock))                              \
+        return real.name(lock);                                                                    \
     }
 
 SPIN_HOOK(pthread_spin_lock)

@@ -198,8 +198,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
                                 "it without one of them");
         return;
     }
-    bool may_patch = options.patch && patch_start();
-    const struct allocator_found found = allocator_take(may_patch);
+
+    const struct allocator_found found = allocator_take(options.patch);
     const struct allocator allocator = {real.malloc, real.free, real.malloc_usable_size,
                                         allocator_is_caller};
     bool heap = found.seen;
@@ -224,7 +224,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     (void)__register_atfork(before_fork, after_fork_in_parent, after_fork_in_child, &__dso_handle);
     (void)__cxa_at_quick_exit(at_quick_exit_last, &__dso_handle);
     guard_active = true;
-    if (may_patch)
+    if (options.patch)
         destructor_hooks_start();
 }
 
