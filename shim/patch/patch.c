@@ -344,6 +344,16 @@ bool patch_install(struct patch *patches, size_t count)
     return installed;
 }
 
+void patch_prepare_fork(void)
+{
+    lock_before_fork(&patch_lock);
+}
+
+void patch_forked(bool child)
+{
+    lock_after_fork(&patch_lock, child);
+}
+
 uintptr_t patch_source(uintptr_t address)
 {
     return trampoline_source(address);

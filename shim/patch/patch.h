@@ -59,6 +59,10 @@ uintptr_t patch_source(uintptr_t address);
  * Pure, for `outlive scan`; needs patch_start(). */
 enum patch_refusal patch_judge(const unsigned char *code, size_t size, uint64_t address);
 
+/* Around fork: the child must not find a batch half done. The patches themselves stay. */
+void patch_prepare_fork(void);
+void patch_forked(bool child);
+
 /* Loads libZydis privately (dlopen, RTLD_LOCAL); idempotent. False: nothing can be patched. */
 bool patch_start(void);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define STUBS_MOST 8
+#define GAP_MOST 16               /* between functions, which compilers start at multiples of it */
 #define NAME_MOST ((size_t)16384) /* longer ones are made to keep us busy */
 
 struct collect {
@@ -135,8 +136,12 @@ static unsigned judge(const struct code_function *function, const struct elf_ima
     if (function->size == 0)
         return CODE_NO_SIZE;
     const unsigned char *bytes = elf_image_at(image, function->start, function->size);
-    return bytes == NULL ? (unsigned)CODE_NOT_IN_FILE
-                         : patch_judge(bytes, function->size, function->start);
+    if (bytes == NULL)
+        return CODE_NOT_IN_FILE;
+    size_t room = function->size;
+    if (elf_image_at(image, function->start, room + GAP_MOST) != NULL)
+        room += GAP_MOST;
+    return patch_judge(bytes, function->size, room, function->start);
 }
 
 /* Functions may overlap a little (assembler does it); a file in which they all do is made to keep

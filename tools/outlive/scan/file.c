@@ -132,7 +132,7 @@ static void read_compilers(struct file_facts *facts, const struct elf_image *ima
 static const char *lto_by_symbols(const struct elf_image *image)
 {
     struct elf_symbols symbols;
-    bool nameless = false;
+    bool nameless = false, functions = false;
     if (!elf_image_symbols(image, SHT_SYMTAB, &symbols))
         return NULL;
     for (size_t i = 0; i < symbols.count; i++) {
@@ -142,10 +142,12 @@ static const char *lto_by_symbols(const struct elf_image *image)
         if (type == STT_FILE) {
             if (strcmp(name, "<artificial>") == 0 || strcmp(name, "ld-temp.o") == 0)
                 return "an object that only the linker made";
+            if (functions)
+                return "functions without a source file";
             nameless = *name == '\0';
         } else if (type == STT_FUNC && nameless && ELF64_ST_BIND(symbol.st_info) == STB_LOCAL &&
                    symbol.st_size > 0) {
-            return "functions without a source file";
+            functions = true; /* unless this is the last file, of all that became local */
         }
         if (memmem(name, strnlen(name, NAME_MOST), ".lto_priv.", 10) != NULL)
             return "names with .lto_priv";
