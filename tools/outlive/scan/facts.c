@@ -43,7 +43,7 @@ static void add_library(const struct library *library, void *context)
     grown[scan->library_count++] = (struct scan_library){
         strdup(library->name), library->path == NULL ? NULL : strdup(library->path),
         library->direct};
-    if (library->image == NULL)
+    if (library->image == NULL || library->path == NULL)
         return;
     static struct known_names names;
     names_start(&names);
@@ -90,11 +90,15 @@ bool scan_read(struct scan *scan)
     if (!code_read(&scan->code, file))
         return false;
     scan->allocator = allocator_of(&scan->names, NAME_INSIDE);
-    libraries_walk(&file->image, file->path, add_library, scan);
     scan->registrations = count_calls(&file->image, "__cxa_atexit");
     scan->thread_registrations = count_calls(&file->image, "__cxa_thread_atexit") +
                                  count_calls(&file->image, "__cxa_thread_atexit_impl");
     return true;
+}
+
+void scan_find_libraries(struct scan *scan)
+{
+    libraries_walk(&scan->file.image, scan->file.path, add_library, scan);
 }
 
 void scan_free(struct scan *scan)
@@ -178,6 +182,8 @@ size_t scan_warnings(const struct scan *scan, struct scan_warning warnings[WARNI
          "destructors and an allocator inside may be missed");
     warn(&list, !facts->symtab && !facts->debug_symtab && facts->compressed_symtab, "minidebuginfo",
          "has its symbols compressed in .gnu_debugdata, which is not read");
+    warn(&list, scan->file.image.header.e_shoff != 0 && scan->file.image.sections == 0,
+         "no-sections", "its section headers are cut off: read as if stripped");
     warn(&list, !facts->dwarf && !facts->debug_dwarf, "no-debug-info",
          "no debug information: reports name functions, but no lines and no types");
     warn(&list, !facts->unwind, "no-unwind-tables",

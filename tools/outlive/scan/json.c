@@ -154,13 +154,6 @@ static void put_entries(struct json *json, const struct scan *scan, unsigned gro
     close_one(json, ']');
 }
 
-static void put_provider(struct json *json, const struct scan_provider *provider)
-{
-    put(json, "provider", provider->name);
-    put(json, "provider_path", provider->path);
-    put(json, "provider_allocator", provider->allocator);
-}
-
 static void put_heap(struct json *json, const struct scan *scan)
 {
     open_one(json, "malloc", '{');
@@ -169,7 +162,11 @@ static void put_heap(struct json *json, const struct scan *scan)
     put_names(json, "imported", scan, NAME_HEAP, NAME_IMPORTED);
     put_entries(json, scan, NAME_HEAP);
     put_names(json, "own_calls_imported", scan, NAME_EXTENSION, NAME_IMPORTED);
-    put_provider(json, &scan->malloc_provider);
+    if (scan_heap_place(scan) == NAME_IMPORTED) {
+        put(json, "provider", scan->malloc_provider.name);
+        put(json, "provider_path", scan->malloc_provider.path);
+        put(json, "provider_allocator", scan->malloc_provider.allocator);
+    }
     close_one(json, '}');
     open_one(json, "operators", '{');
     put(json, "place", place_name(scan_operators_place(scan)));
@@ -177,8 +174,10 @@ static void put_heap(struct json *json, const struct scan *scan)
              names_count(&scan->names, NAME_LIBSTDCXX, NAME_INSIDE) > 0);
     put_names(json, "imported", scan, NAME_OPERATOR, NAME_IMPORTED);
     put_entries(json, scan, NAME_OPERATOR);
-    put(json, "provider", scan->new_provider.name);
-    put(json, "provider_path", scan->new_provider.path);
+    if (scan_operators_place(scan) == NAME_IMPORTED) {
+        put(json, "provider", scan->new_provider.name);
+        put(json, "provider_path", scan->new_provider.path);
+    }
     close_one(json, '}');
 }
 

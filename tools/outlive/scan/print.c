@@ -127,10 +127,13 @@ static void add_entries(struct words *words, const struct scan *scan, unsigned g
         count++;
         patchable += function != NULL && function->refusal == PATCH_FINE;
     }
-    add(words, " Entries: ");
+    if (!scan->code.judged)
+        add(words, " Entries: ");
+    else if (patchable == count)
+        add(words, " All entries can be patched: ");
+    else
+        add(words, " %s of %s entries can be patched: ", number(patchable), number(count));
     add_names(words, scan, groups, NAME_INSIDE);
-    if (scan->code.judged)
-        add(words, "; %s of %s can be patched", number(patchable), number(count));
     add(words, ".");
 }
 
@@ -150,6 +153,14 @@ static void print_head(const struct scan *scan, FILE *out)
     }
 }
 
+static const char *maker(const struct scan *scan)
+{
+    if (scan->allocator != NULL)
+        return scan->allocator;
+    return scan->code.source == CODE_FROM_FRAMES ? "which one, a stripped file does not tell"
+                                                 : "a home-made one";
+}
+
 static void print_malloc(const struct scan *scan, FILE *out)
 {
     const char *what = scan->facts.is_library ? "library" : "program";
@@ -158,15 +169,15 @@ static void print_malloc(const struct scan *scan, FILE *out)
     struct words words = {NULL, 0};
     switch (scan_heap_place(scan)) {
     case NAME_EXPORTED:
-        add(&words, "Defined in the %s itself: %s; exported, so that libraries use it, too.", what,
-            scan->allocator == NULL ? "whose it is, no name tells" : scan->allocator);
+        add(&words, "Defined in the %s itself (%s), and exported: libraries use it, too.", what,
+            maker(scan));
         if (scan->facts.is_library)
             seen = "by preload";
         add_entries(&words, scan, NAME_HEAP);
         break;
     case NAME_INSIDE:
-        add(&words, "Defined in the %s itself: %s; not exported, so that libraries use another.",
-            what, scan->allocator == NULL ? "whose it is, no name tells" : scan->allocator);
+        add(&words, "Defined in the %s itself (%s), but not exported: libraries use another.", what,
+            maker(scan));
         add_entries(&words, scan, NAME_HEAP);
         break;
     case NAME_IMPORTED:
@@ -233,7 +244,9 @@ static void print_destructors(const struct scan *scan, FILE *out)
         number(code->destructor_entries), number(code->classes),
         number(code->destructors[DESTRUCTOR_BASE]), number(code->destructors[DESTRUCTOR_COMPLETE]),
         number(code->destructors[DESTRUCTOR_DELETING]));
-    if (code->judged)
+    if (code->judged && code->destructor_patchable == code->destructor_entries)
+        add(&words, ", all of which can be patched");
+    else if (code->judged)
         add(&words, ", %s of which can be patched", number(code->destructor_patchable));
     add(&words, ". Inlined ones are not seen; free and operator delete are.");
     row("destructors", scan->facts.is_static ? "no" : "by patching", &words, out);
@@ -260,7 +273,8 @@ static void print_statics(const struct scan *scan, FILE *out)
         add(&words, "; %s static object%s in functions are made at the first call",
             number(code->guards), plural(code->guards));
     add(&words, ".");
-    row("static objects", imported ? "by preload" : "-", &words, out);
+    bool hooked = (atexit_row->groups & NAME_HOOK) != 0;
+    row("static objects", !imported ? "-" : hooked ? "by preload" : "no", &words, out);
 }
 
 static void print_hooks(const struct scan *scan, FILE *out)
@@ -286,7 +300,7 @@ static void print_hooks(const struct scan *scan, FILE *out)
         add(&words, "%s%s", between, name->name);
         between = ", ";
     }
-    row("threads, files",
+    row("threads, locks",
         scan->facts.is_static ? "no"
         : imported > 0        ? "by preload"
                               : "-",

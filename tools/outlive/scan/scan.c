@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -54,6 +53,22 @@ static int check(const char *path, struct stat *status)
     return refusal == ELF_FINE ? 0 : refuse(path, elf_refusal_text(refusal));
 }
 
+/* Why it is no file to scan, though it begins like one; NULL: it is. */
+static const char *damage(const struct elf_image *image)
+{
+    Elf64_Shdr text;
+    Elf64_Phdr segment;
+    if (elf_image_section_named(image, ".text", &text) && text.sh_type == SHT_NOBITS)
+        return "holds debug information only; name the program or library itself";
+    if (image->header.e_phnum == 0 || elf_interpreter(image) == NULL)
+        return elf_refusal_text(ELF_BROKEN);
+    for (unsigned i = 0; elf_image_segment(image, i, &segment); i++)
+        if (segment.p_type == PT_LOAD &&
+            elf_image_bytes(image, segment.p_offset, segment.p_filesz) == NULL)
+            return "is a damaged ELF file: its end is missing";
+    return NULL;
+}
+
 int scan_program(int count, char **arguments)
 {
     static struct scan scan;
@@ -91,6 +106,9 @@ int scan_program(int count, char **arguments)
         return wrong;
     if (!module_file_open(&scan.file, path))
         return refuse(path, elf_refusal_text(ELF_BROKEN));
+    const char *broken = damage(&scan.file.image);
+    if (broken != NULL)
+        return refuse(path, broken);
     scan.path = path;
     scan.setuid = (status.st_mode & S_ISUID) != 0;
     scan.setgid = (status.st_mode & S_ISGID) != 0;
@@ -100,11 +118,15 @@ int scan_program(int count, char **arguments)
         fputs("outlive: out of memory\n", stderr);
         return COMMAND_MISUSE;
     }
+    scan_find_libraries(&scan);
     if (json)
         scan_print_json(&scan, refused, stdout);
     else
         scan_print(&scan, refused, stdout);
     scan_free(&scan);
     module_file_close(&scan.file);
-    return 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return 0;
+    fprintf(stderr, "outlive: cannot write: %s\n", strerror(errno));
+    return COMMAND_MISUSE;
 }

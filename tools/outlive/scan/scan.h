@@ -36,6 +36,8 @@ struct scan {
 /* Fills in what the bytes in scan->file tell; the rest of `scan` is zero before. False: no memory.
  */
 bool scan_read(struct scan *scan);
+/* Finds and reads the libraries that it needs. */
+void scan_find_libraries(struct scan *scan);
 void scan_free(struct scan *scan); /* not the file */
 
 /* Where the calls of malloc and its family end up. */
@@ -55,8 +57,8 @@ const char *scan_refusal(const struct scan *scan);
 void scan_print(const struct scan *scan, bool refused, FILE *out);
 void scan_print_json(const struct scan *scan, bool refused, FILE *out);
 
-/* The name as in the source, in static storage until the next call; as it is where the demangler
- * cannot tell, or took too long before. */
+/* The name as in the source, in static storage until the next call; as it is where that cannot be
+ * told in bounded time and memory. */
 const char *demangled(const char *name);
 
 #endif
