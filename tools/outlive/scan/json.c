@@ -134,9 +134,10 @@ static void put_file(struct json *json, const struct scan *scan)
     close_one(json, '}');
 }
 
-static void put_entries(struct json *json, const struct scan *scan, unsigned groups)
+static void put_entries(struct json *json, const char *key, const struct scan *scan,
+                        unsigned groups)
 {
-    open_one(json, "inside", '[');
+    open_one(json, key, '[');
     for (size_t i = 0; i < scan->names.count; i++) {
         const struct known_name *name = &scan->names.rows[i];
         if ((name->groups & groups) == 0 || !name_is_at(name, NAME_INSIDE))
@@ -160,8 +161,9 @@ static void put_heap(struct json *json, const struct scan *scan)
     put(json, "place", place_name(scan_heap_place(scan)));
     put(json, "allocator", scan->allocator);
     put_names(json, "imported", scan, NAME_HEAP, NAME_IMPORTED);
-    put_entries(json, scan, NAME_HEAP);
-    put_names(json, "own_calls_imported", scan, NAME_EXTENSION, NAME_IMPORTED);
+    put_entries(json, "inside", scan, NAME_HEAP);
+    put_entries(json, "extensions_inside", scan, NAME_EXTENSION);
+    put_names(json, "extensions_imported", scan, NAME_EXTENSION, NAME_IMPORTED);
     if (scan_heap_place(scan) == NAME_IMPORTED) {
         put(json, "provider", scan->malloc_provider.name);
         put(json, "provider_path", scan->malloc_provider.path);
@@ -173,7 +175,7 @@ static void put_heap(struct json *json, const struct scan *scan)
     put_bool(json, "cxx_library_inside",
              names_count(&scan->names, NAME_LIBSTDCXX, NAME_INSIDE) > 0);
     put_names(json, "imported", scan, NAME_OPERATOR, NAME_IMPORTED);
-    put_entries(json, scan, NAME_OPERATOR);
+    put_entries(json, "inside", scan, NAME_OPERATOR);
     if (scan_operators_place(scan) == NAME_IMPORTED) {
         put(json, "provider", scan->new_provider.name);
         put(json, "provider_path", scan->new_provider.path);

@@ -127,6 +127,10 @@ static void add_entries(struct words *words, const struct scan *scan, unsigned g
         count++;
         patchable += function != NULL && function->refusal == PATCH_FINE;
     }
+    if (count == 0)
+        return;
+    if (groups == NAME_EXTENSION)
+        add(words, " Of its own:");
     if (!scan->code.judged)
         add(words, " Entries: ");
     else if (patchable == count)
@@ -174,11 +178,13 @@ static void print_malloc(const struct scan *scan, FILE *out)
         if (scan->facts.is_library)
             seen = "by preload";
         add_entries(&words, scan, NAME_HEAP);
+        add_entries(&words, scan, NAME_EXTENSION);
         break;
     case NAME_INSIDE:
         add(&words, "Defined in the %s itself (%s), but not exported: libraries use another.", what,
             maker(scan));
         add_entries(&words, scan, NAME_HEAP);
+        add_entries(&words, scan, NAME_EXTENSION);
         break;
     case NAME_IMPORTED:
         seen = "by preload";
@@ -206,10 +212,11 @@ static void print_new(const struct scan *scan, FILE *out)
     struct words words = {NULL, 0};
     size_t inside = names_count(&scan->names, NAME_OPERATOR, NAME_INSIDE);
     size_t imported = names_count(&scan->names, NAME_OPERATOR, NAME_IMPORTED);
+    size_t all = inside + imported + names_count(&scan->names, NAME_OPERATOR, NAME_ABSENT);
     switch (scan_operators_place(scan)) {
     case NAME_EXPORTED:
     case NAME_INSIDE:
-        add(&words, "%s of 20 operators inside%s.", number(inside),
+        add(&words, "%s of %s operators inside%s.", number(inside), number(all),
             names_count(&scan->names, NAME_LIBSTDCXX, NAME_INSIDE) > 0
                 ? ", with the C++ library itself"
                 : "");
@@ -221,8 +228,8 @@ static void print_new(const struct scan *scan, FILE *out)
         break;
     case NAME_IMPORTED:
         seen = "by preload";
-        add(&words, "Imported: %s of 20 operators; operator new comes from %s.", number(imported),
-            provider->name == NULL ? "no library that is found" : provider->name);
+        add(&words, "Imported: %s of %s operators; operator new comes from %s.", number(imported),
+            number(all), provider->name == NULL ? "no library that is found" : provider->name);
         break;
     default:
         seen = "-";
@@ -415,6 +422,9 @@ void scan_print(const struct scan *scan, bool refused, FILE *out)
     print_statics(scan, out);
     print_hooks(scan, out);
     print_functions(scan, out);
+    fputs(
+        "\n  by preload: the calls reach a preloaded library; by patching: a jump at each entry.\n",
+        out);
     print_refused(scan, refused, out);
     print_debug(scan, out);
     print_build(scan, out);
