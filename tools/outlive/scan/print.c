@@ -130,7 +130,7 @@ static void add_entries(struct words *words, const struct scan *scan, unsigned g
     if (count == 0)
         return;
     if (groups == NAME_EXTENSION)
-        add(words, " Of its own:");
+        add(words, " Its own calls, too.");
     if (!scan->code.judged)
         add(words, " Entries: ");
     else if (patchable == count)
