@@ -6,6 +6,7 @@
 #include "base/output.h"
 #include "base/system.h"
 #include "heap/arena.h"
+#include "patch/patch.h"
 #include "registry/phase.h"
 #include "registry/site.h"
 
@@ -113,6 +114,7 @@ void event_dying(void)
 
 void event_prepare_fork(void)
 {
+    patch_prepare_fork();
     thread_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
@@ -129,6 +131,7 @@ void event_forked(bool child)
         arena_forked(child);
     }
     thread_forked(child);
+    patch_forked(child);
     if (!child)
         return;
     destruction_forked();

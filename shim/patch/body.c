@@ -76,7 +76,7 @@ enum patch_refusal body_check(const struct code *code, const struct displaced *d
         if (!decode(&instruction, code->bytes + at, code->size - at))
             return PATCH_NOT_DECODED;
         uint64_t target = code->address + at + instruction.length + (uint64_t)instruction.relative;
-        if (instruction_branches(&instruction)) {
+        if (instruction.branches) {
             /* A function that calls itself is called. */
             if (instruction.kind == INSTRUCTION_CALL && target - code->address <= walk.jump)
                 continue;

@@ -82,9 +82,8 @@ static enum instruction_kind one_byte_kind(const ZydisDecodedInstruction *decode
     case 0xe3: /* jrcxz, jecxz */
         return INSTRUCTION_LOOP;
     case 0xe8:
-        return has_data16_without_rex_w(decoded) ? INSTRUCTION_FIXED : INSTRUCTION_CALL;
+        return INSTRUCTION_CALL;
     case 0xe9:
-        return has_data16_without_rex_w(decoded) ? INSTRUCTION_FIXED : INSTRUCTION_JUMP;
     case 0xeb:
         return INSTRUCTION_JUMP;
     case 0xc2:
@@ -125,7 +124,7 @@ static enum instruction_kind kind_of(const ZydisDecodedInstruction *decoded)
         return one_byte_kind(decoded);
     if (decoded->opcode_map == ZYDIS_OPCODE_MAP_0F) {
         if (decoded->opcode >= 0x80 && decoded->opcode <= 0x8f)
-            return has_data16_without_rex_w(decoded) ? INSTRUCTION_FIXED : INSTRUCTION_CONDITIONAL;
+            return INSTRUCTION_CONDITIONAL;
         if (decoded->opcode == 0x0b) /* ud2 */
             return INSTRUCTION_TRAP;
     }
@@ -143,10 +142,14 @@ bool decode(struct instruction *instruction, const unsigned char *code, size_t r
     instruction->is_lea = decoded.mnemonic == ZYDIS_MNEMONIC_LEA;
     instruction->is_nop = decoded.mnemonic == ZYDIS_MNEMONIC_NOP;
     if (decoded.raw.imm[0].is_relative) {
+        instruction->branches = true;
         instruction->relative = decoded.raw.imm[0].value.s;
-        if (!instruction_branches(instruction))
+        if (instruction->kind == INSTRUCTION_PLAIN)
             instruction->kind = INSTRUCTION_FIXED; /* one that is not known here */
     }
+    if ((instruction->branches || instruction->kind == INSTRUCTION_CALL_INDIRECT) &&
+        has_data16_without_rex_w(&decoded))
+        instruction->kind = INSTRUCTION_FIXED;
     if ((decoded.attributes & ZYDIS_ATTRIB_HAS_MODRM) == 0)
         return true;
     instruction->modrm_at = decoded.raw.modrm.offset;

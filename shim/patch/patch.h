@@ -55,9 +55,14 @@ bool patch_install(struct patch *patches, size_t count);
  * address is returned as it is. For stacks: there is no unwind information for trampolines. */
 uintptr_t patch_source(uintptr_t address);
 
-/* What patch_prepare() would say of a function whose bytes are at `code` and run at `address`.
- * Pure, for `outlive scan`; needs patch_start(). */
-enum patch_refusal patch_judge(const unsigned char *code, size_t size, uint64_t address);
+/* What patch_prepare() would say of a function whose bytes are at `code`, followed by others of its
+ * segment up to `room`, and run at `address`. Pure, for `outlive scan`; needs patch_start(). */
+enum patch_refusal patch_judge(const unsigned char *code, size_t size, size_t room,
+                               uint64_t address);
+
+/* Around fork: the child must not find a batch half done. The patches themselves stay. */
+void patch_prepare_fork(void);
+void patch_forked(bool child);
 
 /* Loads libZydis privately (dlopen, RTLD_LOCAL); idempotent. False: nothing can be patched. */
 bool patch_start(void);

@@ -60,8 +60,10 @@ enum patch_refusal relocate_find(struct displaced *displaced, const struct code 
         at += instruction->length;
         displaced->end = (uint8_t)at;
         switch (instruction->kind) {
-        case INSTRUCTION_BREAKPOINT: /* a debugger's */
-            return PATCH_TAKEN;
+        case INSTRUCTION_BREAKPOINT: /* a debugger's, where it is no gap */
+            if (!ended)
+                return PATCH_TAKEN;
+            break;
         case INSTRUCTION_FIXED:
             return PATCH_NOT_RELOCATED;
         case INSTRUCTION_CALL:
@@ -72,7 +74,8 @@ enum patch_refusal relocate_find(struct displaced *displaced, const struct code 
         default:
             break;
         }
-        ended = instruction_ends(instruction);
+        ended = instruction_ends(instruction) ||
+                (ended && (instruction->is_nop || instruction->kind == INSTRUCTION_BREAKPOINT));
         if (at == code->size && at < wanted && !ended)
             return PATCH_TOO_SHORT; /* it goes on beyond its end */
     }
