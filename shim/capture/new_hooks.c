@@ -47,7 +47,7 @@ static inline bool released(void *address, enum origin end, struct caller caller
 #define PLAIN_NEW(name, origin)                                                                    \
     EXPORT void *name(size_t size)                                                                 \
     {                                                                                              \
-        void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
+        void *place = guarded(size, NATURAL, origin, CALLER_OF_RELAY());                           \
         if (place == NULL && policy == NEW_IS_MALLOC)                                              \
             place = real_allocate(size);                                                           \
         return place != NULL || real.name == NULL ? place : real.name(size);                       \
@@ -55,7 +55,7 @@ static inline bool released(void *address, enum origin end, struct caller caller
 #define NOTHROW_NEW(name, origin)                                                                  \
     EXPORT void *name(size_t size, const void *nothrow)                                            \
     {                                                                                              \
-        void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
+        void *place = guarded(size, NATURAL, origin, CALLER_OF_RELAY());                           \
         if (place == NULL && policy == NEW_IS_MALLOC)                                              \
             place = real_allocate(size);                                                           \
         return place != NULL || real.name == NULL ? place : real.name(size, nothrow);              \
@@ -63,13 +63,13 @@ static inline bool released(void *address, enum origin end, struct caller caller
 #define ALIGNED_NEW(name, origin)                                                                  \
     EXPORT void *name(size_t size, size_t alignment)                                               \
     {                                                                                              \
-        void *place = guarded(size, alignment, origin, CALLER_HERE());                             \
+        void *place = guarded(size, alignment, origin, CALLER_OF_RELAY());                         \
         return place != NULL || real.name == NULL ? place : real.name(size, alignment);            \
     }
 #define ALIGNED_NOTHROW_NEW(name, origin)                                                          \
     EXPORT void *name(size_t size, size_t alignment, const void *nothrow)                          \
     {                                                                                              \
-        void *place = guarded(size, alignment, origin, CALLER_HERE());                             \
+        void *place = guarded(size, alignment, origin, CALLER_OF_RELAY());                         \
         return place != NULL || real.name == NULL ? place : real.name(size, alignment, nothrow);   \
     }
 
@@ -85,7 +85,7 @@ ALIGNED_NOTHROW_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, ORIGIN_NEW_ARRAY)
 #define DELETE(name, end, parameters, arguments)                                                   \
     EXPORT void name parameters                                                                    \
     {                                                                                              \
-        if (released(address, end, CALLER_HERE()))                                                 \
+        if (released(address, end, CALLER_OF_RELAY()))                                             \
             return;                                                                                \
         if (real.name != NULL)                                                                     \
             real.name arguments;                                                                   \
@@ -117,7 +117,7 @@ DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, ORIGIN_DELETE_ARRAY,
 EXPORT void __cxa_pure_virtual(void *self)
 {
     if (guard_enter()) {
-        event_pure_virtual(self, CALLER_HERE());
+        event_pure_virtual(self, CALLER_OF_RELAY());
         guard_leave();
     }
     if (real.__cxa_pure_virtual != NULL)
