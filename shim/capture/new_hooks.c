@@ -8,17 +8,24 @@
 
 #define NATURAL 16
 
-/* The next operator new is the standard library's, a wrapper around malloc. */
-static bool standard = true;
+static enum new_policy policy = NEW_IS_MALLOC;
 
-void new_hooks_start(bool is_standard)
+void new_hooks_start(enum new_policy given)
 {
-    standard = is_standard && event_heap_watched;
+    policy = event_heap_watched ? given : NEW_IS_LIBRARYS;
 }
 
 static inline void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
 {
-    return standard ? event_allocate(size, alignment, origin, caller) : NULL;
+    return policy != NEW_IS_LIBRARYS ? event_allocate(size, alignment, origin, caller) : NULL;
+}
+
+/* Only these blocks are not the real operator's. */
+static inline bool is_ours(const void *address)
+{
+    return policy == NEW_IS_PROGRAMS
+               ? arena_contains(address) || poison_looks_like((uint64_t)(uintptr_t)address)
+               : guard.inside != 0 && arena_contains(address);
 }
 
 /* True: done; false: the real operator delete is to be called. */
@@ -26,7 +33,7 @@ static inline bool released(void *address, enum origin end, struct caller caller
 {
     if (__builtin_expect(address == NULL || real_is_early(address), 0))
         return true;
-    if (!standard && (guard.inside == 0 || !arena_contains(address)))
+    if (policy != NEW_IS_MALLOC && !is_ours(address))
         return false;
     if (!event_free(address, end, caller)) {
         real_need();
@@ -40,29 +47,29 @@ static inline bool released(void *address, enum origin end, struct caller caller
 #define PLAIN_NEW(name, origin)                                                                    \
     EXPORT void *name(size_t size)                                                                 \
     {                                                                                              \
-        void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
-        if (place == NULL && standard)                                                             \
+        void *place = guarded(size, NATURAL, origin, CALLER_OF_RELAY());                           \
+        if (place == NULL && policy == NEW_IS_MALLOC)                                              \
             place = real_allocate(size);                                                           \
         return place != NULL || real.name == NULL ? place : real.name(size);                       \
     }
 #define NOTHROW_NEW(name, origin)                                                                  \
     EXPORT void *name(size_t size, const void *nothrow)                                            \
     {                                                                                              \
-        void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
-        if (place == NULL && standard)                                                             \
+        void *place = guarded(size, NATURAL, origin, CALLER_OF_RELAY());                           \
+        if (place == NULL && policy == NEW_IS_MALLOC)                                              \
             place = real_allocate(size);                                                           \
         return place != NULL || real.name == NULL ? place : real.name(size, nothrow);              \
     }
 #define ALIGNED_NEW(name, origin)                                                                  \
     EXPORT void *name(size_t size, size_t alignment)                                               \
     {                                                                                              \
-        void *place = guarded(size, alignment, origin, CALLER_HERE());                             \
+        void *place = guarded(size, alignment, origin, CALLER_OF_RELAY());                         \
         return place != NULL || real.name == NULL ? place : real.name(size, alignment);            \
     }
 #define ALIGNED_NOTHROW_NEW(name, origin)                                                          \
     EXPORT void *name(size_t size, size_t alignment, const void *nothrow)                          \
     {                                                                                              \
-        void *place = guarded(size, alignment, origin, CALLER_HERE());                             \
+        void *place = guarded(size, alignment, origin, CALLER_OF_RELAY());                         \
         return place != NULL || real.name == NULL ? place : real.name(size, alignment, nothrow);   \
     }
 
@@ -78,7 +85,7 @@ ALIGNED_NOTHROW_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, ORIGIN_NEW_ARRAY)
 #define DELETE(name, end, parameters, arguments)                                                   \
     EXPORT void name parameters                                                                    \
     {                                                                                              \
-        if (released(address, end, CALLER_HERE()))                                                 \
+        if (released(address, end, CALLER_OF_RELAY()))                                             \
             return;                                                                                \
         if (real.name != NULL)                                                                     \
             real.name arguments;                                                                   \
@@ -110,7 +117,7 @@ DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, ORIGIN_DELETE_ARRAY,
 EXPORT void __cxa_pure_virtual(void *self)
 {
     if (guard_enter()) {
-        event_pure_virtual(self, CALLER_HERE());
+        event_pure_virtual(self, CALLER_OF_RELAY());
         guard_leave();
     }
     if (real.__cxa_pure_virtual != NULL)

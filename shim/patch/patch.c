@@ -359,9 +359,10 @@ uintptr_t patch_source(uintptr_t address)
     return trampoline_source(address);
 }
 
-enum patch_refusal patch_judge(const unsigned char *code, size_t size, uint64_t address)
+enum patch_refusal patch_judge(const unsigned char *code, size_t size, size_t room,
+                               uint64_t address)
 {
-    const struct code judged = {.bytes = code, .size = size, .room = size, .address = address};
+    const struct code judged = {.bytes = code, .size = size, .room = room, .address = address};
     struct displaced displaced;
     struct relocated relocated;
     if (!decoder_ready())

@@ -73,10 +73,11 @@ bool patch_install(struct patch *patches, size_t count);
  * address is returned as it is. For stacks: there is no unwind information for trampolines. */
 uintptr_t patch_source(uintptr_t address);
 
-/* What patch_prepare() would say of a function whose bytes are at `code` and run at `address`, as
- * far as these bytes tell: not whether there is a gap behind a function shorter than the jump, nor
- * where jump tables and other functions lead. Pure, for `outlive scan`; needs patch_start(). */
-enum patch_refusal patch_judge(const unsigned char *code, size_t size, uint64_t address);
+/* What patch_prepare() would say of a function whose bytes are at `code`, followed by others of its
+ * segment up to `room`, and run at `address`; but for where jump tables and other functions lead.
+ * Pure, for `outlive scan`; needs patch_start(). */
+enum patch_refusal patch_judge(const unsigned char *code, size_t size, size_t room,
+                               uint64_t address);
 
 /* Around fork: the child must not find a batch half done. The patches themselves stay. */
 void patch_prepare_fork(void);

@@ -346,7 +346,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!patch_start())
             abort();
     }
-    (void)patch_judge(data, size, (uintptr_t)data);
+    (void)patch_judge(data, size, size, (uintptr_t)data);
     state = UINT64_C(0x9e3779b97f4a7c15);
     for (size_t i = 0; i < size; i++)
         state = (state ^ data[i]) * UINT64_C(0x100000001b3);

@@ -110,7 +110,7 @@ static void needs_the_decoder(void **state)
 {
     (void)state;
     assert_int_equal(REFUSAL(before_start), PATCH_NO_DECODER);
-    assert_int_equal(patch_judge(before_start, 8, 0), PATCH_NO_DECODER);
+    assert_int_equal(patch_judge(before_start, 8, 8, 0), PATCH_NO_DECODER);
     assert_true(patch_start());
     assert_true(patch_start());
     assert_int_equal(REFUSAL(before_start), PATCH_FINE);
@@ -353,13 +353,17 @@ static void judges_without_a_process(void **state)
     unsigned char bytes[64];
     memset(bytes, 0x90, sizeof bytes);
     memcpy(bytes, branch_inside, 8);
-    assert_int_equal(patch_judge(bytes, 8, 0x1000), PATCH_BRANCH_INSIDE);
+    assert_int_equal(patch_judge(bytes, 8, 8, 0x1000), PATCH_BRANCH_INSIDE);
     memcpy(bytes, tail_call, 5); /* patched by now: any jump may be a tail call's */
-    assert_int_equal(patch_judge(bytes, 5, 0x1000), PATCH_FINE);
-    assert_int_equal(patch_judge(bytes, 4, 0x1000), PATCH_TOO_SHORT);
-    assert_int_equal(patch_judge(bytes, 0, 0x1000), PATCH_TOO_SHORT);
+    assert_int_equal(patch_judge(bytes, 5, 5, 0x1000), PATCH_FINE);
+    assert_int_equal(patch_judge(bytes, 4, 4, 0x1000), PATCH_TOO_SHORT);
+    assert_int_equal(patch_judge(bytes, 0, 0, 0x1000), PATCH_TOO_SHORT);
     memcpy(bytes, with_endbr, ENDBR_SIZE);
-    assert_int_equal(patch_judge(bytes, 4, 0x1000), PATCH_TOO_SHORT);
+    assert_int_equal(patch_judge(bytes, 4, 4, 0x1000), PATCH_TOO_SHORT);
+    memset(bytes, 0x90, 16);
+    bytes[0] = 0xc3;
+    assert_int_equal(patch_judge(bytes, 1, 1, 0x1000), PATCH_TOO_SHORT);
+    assert_int_equal(patch_judge(bytes, 1, 16, 0x1000), PATCH_FINE); /* the gap behind it */
 }
 
 static void refuses_operands_out_of_reach(void **state)
@@ -732,7 +736,7 @@ static void judges_random_bytes(void **state)
         size_t size = random >> 32 & 31;
         unsigned char *exact = malloc(size + 1); /* for ASan */
         memcpy(exact, bytes, size);
-        (void)patch_judge(exact, size, random);
+        (void)patch_judge(exact, size, size, random);
         free(exact);
     }
 }
