@@ -6,9 +6,10 @@
  * Registers: gcc -O2 compiles calls within a file by what the callee really changes (-fipa-ra), so
  * a caller may keep values in any register that the function leaves alone, %r11 and vectors too. A
  * hook of any function of a program must therefore change no register that the function would not.
- * %r11, which carries `number` to the hook, is kept in -8(%rsp) meanwhile, below the stack: a hook
- * whose first instruction is `lea -8(%rsp), %rsp` and whose last are `lea 8(%rsp), %rsp` and a jump
- * to the original (through %r11, say) gives it back: the original starts by loading it from there.
+ * %r11, which carries `number` to the hook, is kept in -16(%rsp) meanwhile, below the stack, where
+ * signals leave 128 bytes alone. The original starts by loading it from there: a hook that pushes
+ * more than one word steps over it (push, lea -8(%rsp), %rsp, ... and back) and goes on with, say,
+ * jmp *original(%r11).
  * Hooks in C are for functions that other files call, such as allocators.
  *
  * Functions must be entered by calls or tail calls: no `.cold` parts, no resolvers, no pieces of
@@ -48,8 +49,8 @@ struct patch {
     uintptr_t function; /* entry, in this process */
     size_t size;        /* bytes of its body; must not be 0 */
     uintptr_t hook;     /* where calls go. The stack is as at the function's entry. */
-    uint32_t number;    /* handed to the hook in %r11d, %r11 in -8(%rsp); others are the caller's */
-    bool unused;        /* no other thread can be running it: its library is just being loaded */
+    uint32_t number; /* handed to the hook in %r11d, %r11 in -16(%rsp); others are the caller's */
+    bool unused;     /* no other thread can be running it: its library is just being loaded */
     /* Out. */
     enum patch_refusal refusal;
     uintptr_t original; /* call this to run the original; valid before the install too */

@@ -70,10 +70,10 @@ enum patch_refusal trampoline_open(struct region *region, uint32_t most, uintptr
     return region->start == NULL ? PATCH_NO_ROOM : PATCH_FINE;
 }
 
-/* mov %r11, -8(%rsp); mov $number, %r11d; jmp *hook */
+/* mov %r11, -16(%rsp); mov $number, %r11d; jmp *hook */
 static void write_enter(struct trampoline *trampoline, uint32_t number)
 {
-    static const unsigned char keep[] = {0x4c, 0x89, 0x5c, 0x24, 0xf8};
+    static const unsigned char keep[] = {0x4c, 0x89, 0x5c, 0x24, 0xf0};
     unsigned char *at = trampoline->enter;
     int32_t back = -(int32_t)(offsetof(struct trampoline, enter) + 17);
     __builtin_memcpy(at, keep, sizeof keep);
@@ -88,7 +88,7 @@ static void write_enter(struct trampoline *trampoline, uint32_t number)
 
 static void write_start(unsigned char start[TRAMPOLINE_START])
 {
-    static const unsigned char give_back[] = {0x4c, 0x8b, 0x5c, 0x24, 0xf8};
+    static const unsigned char give_back[] = {0x4c, 0x8b, 0x5c, 0x24, 0xf0};
     _Static_assert(sizeof relocate_endbr + sizeof give_back == TRAMPOLINE_START, "both fit");
     __builtin_memcpy(start, relocate_endbr, ENDBR_SIZE);
     __builtin_memcpy(start + ENDBR_SIZE, give_back, sizeof give_back);

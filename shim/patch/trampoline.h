@@ -22,7 +22,7 @@ struct trampoline {
     unsigned char code[];    /* the original: a start, the displaced instructions, a jump back */
 };
 
-/* `code` starts with endbr64, since hooks call it through a pointer, and mov -8(%rsp), %r11: see
+/* `code` starts with endbr64, since hooks call it through a pointer, and mov -16(%rsp), %r11: see
  * patch.h. */
 #define TRAMPOLINE_START 9
 /* The most that a trampoline takes. */

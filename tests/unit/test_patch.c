@@ -28,8 +28,8 @@ uint64_t hook_counts[HOOKS], hook_originals[HOOKS];
 
 __asm__(".pushsection .text\n"
         "hook_count:\n"
-        "lea -8(%rsp), %rsp\n"
         "push %rax\n"
+        "lea -8(%rsp), %rsp\n" /* %r11 */
         "push %rcx\n"
         "lea hook_counts(%rip), %rax\n"
         "mov (%rax,%r11,8), %rcx\n"
@@ -38,8 +38,8 @@ __asm__(".pushsection .text\n"
         "lea hook_originals(%rip), %rax\n"
         "mov (%rax,%r11,8), %r11\n"
         "pop %rcx\n"
-        "pop %rax\n"
         "lea 8(%rsp), %rsp\n"
+        "pop %rax\n"
         "jmp *%r11\n"
         ".popsection\n");
 
