@@ -228,8 +228,7 @@ enum patch_refusal relocate(struct relocated *relocated, const struct displaced 
         mark(&writer, displaced->at[i]);
         put_instruction(&writer, instruction, displaced->at[i]);
     }
-    if (!instruction_ends(last) && last->kind != INSTRUCTION_CALL &&
-        last->kind != INSTRUCTION_CALL_INDIRECT) {
+    if (!instruction_ends(last) && !relocate_has_call(displaced)) {
         mark(&writer, displaced->end);
         put_jump(&writer, code->address + displaced->end);
     }
