@@ -170,8 +170,20 @@ static bool find_code(struct batch *batch, const struct patch *patch, struct cod
     return true;
 }
 
-static enum patch_refusal judge(struct batch *batch, const struct patch *patch)
+/* Assembler has functions that start within another's first instructions. */
+static bool holds_another(const struct batch *batch, size_t number,
+                          const struct displaced *displaced)
 {
+    uintptr_t start = nth(batch, number)->function, end = start + displaced->jump + JUMP_SIZE;
+    while (++number < batch->count && nth(batch, number)->function < end)
+        if (nth(batch, number)->function != start)
+            return true;
+    return false;
+}
+
+static enum patch_refusal judge(struct batch *batch, size_t number)
+{
+    const struct patch *patch = nth(batch, number);
     struct displaced displaced;
     struct code code;
     const struct body_world world = {read_module, note_leaving, batch};
@@ -182,6 +194,8 @@ static enum patch_refusal judge(struct batch *batch, const struct patch *patch)
     enum patch_refusal refusal = relocate_find(&displaced, &code);
     if (refusal == PATCH_FINE && leaves_module(batch, &displaced, &code))
         refusal = PATCH_TAKEN;
+    if (refusal == PATCH_FINE && holds_another(batch, number, &displaced))
+        refusal = PATCH_BRANCH_INSIDE;
     if (refusal == PATCH_FINE && batch->shadow_stack && relocate_has_call(&displaced))
         refusal = PATCH_CALL_INSIDE;
     /* Also where it is refused already: its branches may lead into others. */
@@ -197,7 +211,7 @@ static void judge_all(struct batch *batch)
         patch->original = 0;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        enum patch_refusal refusal = judge(batch, nth(batch, i));
+        enum patch_refusal refusal = judge(batch, i);
         if (nth(batch, i)->refusal == PATCH_FINE)
             nth(batch, i)->refusal = refusal;
     }

@@ -418,9 +418,16 @@ static void looks_at_jump_tables(void **state)
 ASSEMBLE(shared_tail, 4, "mov %rdi, %rax\n inside_shared_tail: add %rsi, %rax\n ret")
 ASSEMBLE(joins_tail, 4, "mov $1, %eax\n jmp inside_shared_tail")
 
+ASSEMBLE(two_entries, 4, "mov %rdi, %rax\n second_entry: add %rsi, %rax\n ret")
+extern const unsigned char second_entry[];
+
 static void looks_at_branches_from_others(void **state)
 {
     (void)state;
+    struct patch entries[] = {PATCH(two_entries), patch_of(second_entry, two_entries_end)};
+    patch_prepare(entries, 2);
+    assert_int_equal(entries[0].refusal, PATCH_BRANCH_INSIDE);
+    assert_int_equal(entries[1].refusal, PATCH_TOO_SHORT);
     struct patch patches[] = {PATCH(joins_tail), PATCH(shared_tail)};
     patch_prepare(patches, 2);
     assert_int_equal(patches[0].refusal, PATCH_FINE);
