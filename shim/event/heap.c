@@ -144,7 +144,9 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
         tell(&finding);
         return true;
     }
-    size_t usable = heap.allocator.usable(address);
+    size_t usable = end == ORIGIN_DELETE || end == ORIGIN_DELETE_ARRAY
+                        ? heap.allocator.usable_of_new(address)
+                        : heap.allocator.usable(address);
     if (usable == 0)
         return false;
     uint32_t where =
