@@ -69,6 +69,9 @@ void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, str
     if (block != NULL && (block->allocations & EVENT_CLOCK_MASK) == 0)
         clock_advance_coarse();
     struct site *site = site_find(block, caller);
+    if ((origin == ORIGIN_MALLOC || origin == ORIGIN_ALIGNED) &&
+        heap.allocator.is_new(caller.address))
+        origin = ORIGIN_NEW;
     if (!site_is_spent(site) && !heap.allocator.is_caller(caller.address))
         place = allocate_guarded(size, alignment, origin, caller, site);
     guard_leave();
