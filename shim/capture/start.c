@@ -200,8 +200,9 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     }
 
     const struct allocator_found found = allocator_take(options.patch);
-    const struct allocator allocator = {real.malloc, real.free, real.malloc_usable_size,
-                                        allocator_is_caller};
+    struct allocator allocator = {
+        real.malloc,         real.free,       real.malloc_usable_size, real.malloc_usable_size,
+        allocator_is_caller, allocator_is_new};
     bool heap = found.seen;
     if (!heap) {
         report_heap_is_blind();
@@ -212,10 +213,10 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     names_start(&options);
     suppressions_start(options.suppressions);
     picture_set_sampler(signals_sample);
+    new_hooks_start(heap ? found.new_policy : NEW_IS_LIBRARYS, &allocator);
     if (!event_start(&options, &allocator, heap))
         return;
     note_allocators();
-    new_hooks_start(found.new_policy);
     process_hooks_start();
     signals_start(&options);
     thread_appeared = threads_equip;

@@ -14,9 +14,12 @@
 struct allocator {
     void *(*allocate)(size_t size);
     void (*release)(void *address);
-    size_t (*usable)(void *address); /* 0: unknown */
+    size_t (*usable)(void *address);        /* 0: unknown */
+    size_t (*usable_of_new)(void *address); /* the same for what operator delete ends */
     /* Whether a return address lies in the allocator itself, which relies on what it gets. */
     bool (*is_caller)(uintptr_t address);
+    /* Whether it lies in an operator new that has no hook: what it gets is memory from new. */
+    bool (*is_new)(uintptr_t address);
 };
 
 /* heap: whether the hooks see the program's allocations at all. */

@@ -69,6 +69,9 @@ void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, str
     if (block != NULL && (block->allocations & EVENT_CLOCK_MASK) == 0)
         clock_advance_coarse();
     struct site *site = site_find(block, caller);
+    if ((origin == ORIGIN_MALLOC || origin == ORIGIN_ALIGNED) &&
+        heap.allocator.is_new(caller.address))
+        origin = ORIGIN_NEW;
     if (!site_is_spent(site) && !heap.allocator.is_caller(caller.address))
         place = allocate_guarded(size, alignment, origin, caller, site);
     guard_leave();
@@ -144,7 +147,9 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
         tell(&finding);
         return true;
     }
-    size_t usable = heap.allocator.usable(address);
+    size_t usable = end == ORIGIN_DELETE || end == ORIGIN_DELETE_ARRAY
+                        ? heap.allocator.usable_of_new(address)
+                        : heap.allocator.usable(address);
     if (usable == 0)
         return false;
     uint32_t where =
