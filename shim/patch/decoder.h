@@ -41,6 +41,8 @@ bool decoder_ready(void);
 
 /* False: no instruction, or none that is known, or longer than `room`. */
 bool decode(struct instruction *instruction, const unsigned char *code, size_t room);
+/* The same, by Zydis alone. */
+bool decode_slowly(struct instruction *instruction, const unsigned char *code, size_t room);
 
 /* Whether what follows in memory is never reached from it. */
 static inline bool instruction_ends(const struct instruction *instruction)

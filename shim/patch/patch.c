@@ -43,11 +43,22 @@ bool patch_start(void)
     return decoder_start();
 }
 
+#define ARCH_SHSTK_STATUS 0x5005 /* asm/prctl.h, Linux 6.6 */
+
+/* A shadow stack wants calls: the displaced ones are made by push and jump. */
+static bool has_shadow_stack(void)
+{
+    uint64_t features = 0;
+    return system_call3(SYS_arch_prctl, ARCH_SHSTK_STATUS, (long)&features, 0) == 0 &&
+           (features & 1) != 0;
+}
+
 struct batch {
     struct patch *patches;
     uint32_t *order; /* of their addresses */
     size_t count;
     struct segments segments;
+    bool shadow_stack;
     const struct segment *text; /* of the function that is being looked at */
 };
 
@@ -171,6 +182,8 @@ static enum patch_refusal judge(struct batch *batch, const struct patch *patch)
     enum patch_refusal refusal = relocate_find(&displaced, &code);
     if (refusal == PATCH_FINE && leaves_module(batch, &displaced, &code))
         refusal = PATCH_TAKEN;
+    if (refusal == PATCH_FINE && batch->shadow_stack && relocate_has_call(&displaced))
+        refusal = PATCH_CALL_INSIDE;
     /* Also where it is refused already: its branches may lead into others. */
     enum patch_refusal body = body_check(&code, &displaced, &world);
     return refusal == PATCH_FINE ? body : refusal;
@@ -253,7 +266,7 @@ static void make_trampolines(struct batch *batch, size_t first, size_t last, uin
 
 void patch_prepare(struct patch *patches, size_t count)
 {
-    struct batch batch = {.patches = patches, .count = count};
+    struct batch batch = {.patches = patches, .count = count, .shadow_stack = has_shadow_stack()};
     refuse_all(patches, count, PATCH_FINE);
     lock_take(&patch_lock);
     bool ready = count < UINT32_MAX && sort(&batch) && segments_read(&batch.segments);

@@ -223,15 +223,12 @@ enum patch_refusal relocate(struct relocated *relocated, const struct displaced 
     struct writer writer = {.out = relocated, .code = code, .to = to, .literal = literal};
     const struct instruction *last = &displaced->instructions[displaced->count - 1];
     __builtin_memset(relocated, 0, sizeof *relocated);
-    mark(&writer, displaced->jump); /* endbr64: the trampoline is called through a pointer */
-    put(&writer, relocate_endbr, ENDBR_SIZE);
     for (unsigned i = 0; i < displaced->count; i++) {
         const struct instruction *instruction = &displaced->instructions[i];
         mark(&writer, displaced->at[i]);
         put_instruction(&writer, instruction, displaced->at[i]);
     }
-    if (!instruction_ends(last) && last->kind != INSTRUCTION_CALL &&
-        last->kind != INSTRUCTION_CALL_INDIRECT) {
+    if (!instruction_ends(last) && !relocate_has_call(displaced)) {
         mark(&writer, displaced->end);
         put_jump(&writer, code->address + displaced->end);
     }

@@ -8,9 +8,11 @@
 #include "base/output.h"
 #include "base/system.h"
 #include "patch/patch.h"
+#include "patch/quick.h"
 #include "patch/relocate.h"
 #include "patch/trampoline.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -28,6 +30,7 @@ uint64_t hook_counts[HOOKS], hook_originals[HOOKS];
 __asm__(".pushsection .text\n"
         "hook_count:\n"
         "push %rax\n"
+        "lea -8(%rsp), %rsp\n" /* %r11 */
         "push %rcx\n"
         "lea hook_counts(%rip), %rax\n"
         "mov (%rax,%r11,8), %rcx\n"
@@ -36,6 +39,7 @@ __asm__(".pushsection .text\n"
         "lea hook_originals(%rip), %rax\n"
         "mov (%rax,%r11,8), %r11\n"
         "pop %rcx\n"
+        "lea 8(%rsp), %rsp\n"
         "pop %rax\n"
         "jmp *%r11\n"
         ".popsection\n");
@@ -458,18 +462,41 @@ static void knows_the_source(void **state)
     assert_int_equal(patch.refusal, PATCH_FINE);
     const struct trampoline *trampoline = trampoline_of(patch.original);
     uintptr_t at = patch.original, start = patch.function, enter = (uintptr_t)trampoline->enter;
+    uintptr_t moved = at + TRAMPOLINE_START;
     assert_int_equal(patch_source(enter), start);
     assert_int_equal(patch_source(enter + 6), start);
     assert_int_equal(patch_source(at), start);
-    assert_int_equal(patch_source(at + 4), start);       /* push */
-    assert_int_equal(patch_source(at + 5), start + 1);   /* mov */
-    assert_int_equal(patch_source(at + 8), start + 4);   /* call: push of the return address */
-    assert_int_equal(patch_source(at + 14), start + 10); /* then the jump: its target */
-    assert_int_equal(patch_source(at + 19), at + 19);    /* the end */
+    assert_int_equal(patch_source(at + ENDBR_SIZE), start);
+    assert_int_equal(patch_source(moved), start);           /* push */
+    assert_int_equal(patch_source(moved + 1), start + 1);   /* mov */
+    assert_int_equal(patch_source(moved + 4), start + 4);   /* call: push of the return address */
+    assert_int_equal(patch_source(moved + 10), start + 10); /* then the jump: its target */
+    assert_int_equal(patch_source(moved + 15), moved + 15); /* the end */
     assert_int_equal(patch_source((uintptr_t)trampoline), (uintptr_t)trampoline);
     assert_int_equal(patch_source(start), start);
     assert_int_equal(patch_source(0), 0);
     assert_int_equal(patch_source(UINTPTR_MAX), UINTPTR_MAX);
+}
+
+/* Callers may know what a function leaves alone. */
+ASSEMBLE(calls_and_keeps, 4,
+         "mov $8, %r8d\n mov $9, %r9d\n mov $10, %r10d\n mov $11, %r11d\n mov $12, %ecx\n"
+         "mov $13, %edx\n mov $14, %esi\n movd %esi, %xmm15\n stc\n call leaves_alone_kept\n"
+         "add %r8, %rax\n add %r9, %rax\n add %r10, %rax\n add %r11, %rax\n add %rcx, %rax\n"
+         "add %rdx, %rax\n add %rsi, %rax\n movq %xmm15, %rsi\n add %rsi, %rax\n ret")
+ASSEMBLE(leaves_alone_kept, 4, "lea (%rdi), %rax\n adc $1, %rax\n ret")
+
+static void keeps_registers_and_flags(void **state)
+{
+    (void)state;
+    struct patch patch = PATCH(leaves_alone_kept);
+    uint64_t before = call((uintptr_t)calls_and_keeps, 5, 0, 0);
+    assert_int_equal(before, 5 + 2 + 8 + 9 + 10 + 11 + 12 + 13 + 14 + 14);
+    patch_prepare(&patch, 1);
+    learn_originals(&patch, 1);
+    assert_true(patch_install(&patch, 1));
+    assert_int_equal(call((uintptr_t)calls_and_keeps, 5, 0, 0), before);
+    assert_int_equal(hook_counts[patch.number], 1);
 }
 
 /* Threads. */
@@ -657,6 +684,58 @@ static void says_when_it_is_forbidden(void **state)
     assert_int_equal(status_of(no_mmap), 0);
 }
 
+/* As many mappings as there may be, but for a few: what goes wrong half-way is undone. */
+ASSEMBLE(first_of_two, 12, "mov %rdi, %rax\n add $9, %rax\n ret")
+ASSEMBLE(second_of_two, 14, "mov %rdi, %rax\n add $9, %rax\n ret")
+
+static long mappings_most(void)
+{
+    char text[32] = "";
+    int file = open("/proc/sys/vm/max_map_count", O_RDONLY);
+    if (file >= 0 && read(file, text, sizeof text - 1) < 0)
+        text[0] = '\0';
+    close(file);
+    return strtol(text, NULL, 10);
+}
+
+static int few_mappings(void)
+{
+    struct patch patches[] = {PATCH(first_of_two), PATCH(second_of_two)};
+    long most = mappings_most();
+    size_t size = (size_t)most * 2 * 4096;
+    int refused = 0, used = 1;
+    if (most < 1000 || most > 100000)
+        return SKIPPED;
+    patch_prepare(patches, 2);
+    learn_originals(patches, 2);
+    char *many = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (many == MAP_FAILED || patches[0].refusal != PATCH_FINE || patches[1].refusal != PATCH_FINE)
+        return 1;
+    while (mprotect(many + (size_t)used * 4096, 4096, PROT_READ) == 0)
+        used += 2;
+    for (bool installed = false; !installed && used > 0;) {
+        used -= 2;
+        mprotect(many + (size_t)used * 4096, 4096, PROT_NONE);
+        patches[0].refusal = patches[1].refusal = PATCH_FINE;
+        installed = patch_install(patches, 2);
+        refused += !installed;
+        if ((first_of_two[0] == 0xe9) != installed || (second_of_two[0] == 0xe9) != installed ||
+            (patches[0].refusal == PATCH_FORBIDDEN) == installed ||
+            call((uintptr_t)first_of_two, 1, 0, 0) != 10 ||
+            call((uintptr_t)second_of_two, 1, 0, 0) != 10)
+            return 2;
+    }
+    return refused < 5; /* at several places */
+}
+
+static void undoes_what_fails(void **state)
+{
+    (void)state;
+    int status = status_of(few_mappings);
+    if (status != SKIPPED)
+        assert_int_equal(status, 0);
+}
+
 /* Unwinding: from a callee of the original, through the function, and through a hook that called
  * it. */
 ASSEMBLE(throws, 4,
@@ -715,6 +794,33 @@ static void judges_random_bytes(void **state)
     }
 }
 
+static void decodes_as_zydis_does(void **state)
+{
+    (void)state;
+    uint64_t random = 88172645463325252u, known = 0;
+    for (int round = 0; round < 2000000; round++) {
+        struct instruction quick = {0}, slow = {0};
+        unsigned char bytes[16];
+        for (int i = 0; i < 2; i++) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            memcpy(bytes + (size_t)i * 8, &random, 8);
+        }
+        static const unsigned char prefixes[] = {0x66, 0xf2, 0xf3, 0x48};
+        if ((round & 3) == 0)
+            bytes[0] = prefixes[round >> 2 & 3];
+        if ((round & 5) == 0)
+            bytes[1] = 0x0f;
+        if (!quick_decode(&quick, bytes))
+            continue;
+        known++;
+        assert_true(decode_slowly(&slow, bytes, INSTRUCTION_MOST));
+        assert_memory_equal(&quick, &slow, sizeof quick);
+    }
+    assert_true(known > 500000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -732,10 +838,13 @@ int main(void)
         cmocka_unit_test(looks_at_branches_from_others),
         cmocka_unit_test(leaves_what_changed),
         cmocka_unit_test(knows_the_source),
+        cmocka_unit_test(keeps_registers_and_flags),
+        cmocka_unit_test(decodes_as_zydis_does),
         cmocka_unit_test(installs_while_threads_run),
         cmocka_unit_test(installs_several_batches),
         cmocka_unit_test(lives_through_fork),
         cmocka_unit_test(says_when_it_is_forbidden),
+        cmocka_unit_test(undoes_what_fails),
         cmocka_unit_test(unwinds_through_hooks),
         cmocka_unit_test(judges_random_bytes),
     };
