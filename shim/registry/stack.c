@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "patch/patch.h"
 #include "registry/thread.h"
 
 #include <dlfcn.h>
@@ -150,6 +151,8 @@ void stack_capture_context(struct stack *stack, const ucontext_t *context)
     unw_cursor_t cursor;
     stack->count = 0;
     stack->first_is_exact = true;
+    /* In a trampoline registers and stack are as in the function itself. */
+    registers[REG_RIP] = (greg_t)patch_source((uintptr_t)registers[REG_RIP]);
     if (!stack_is_ours((uintptr_t)registers[REG_RIP])) {
         stack->frames[stack->count++] = (uintptr_t)registers[REG_RIP];
     } else {

@@ -17,11 +17,16 @@ void picture_set_sampler(bool (*sampler)(pid_t tid, struct stack *stack))
     take_sample = sampler;
 }
 
+bool picture_sample(pid_t tid, struct stack *stack)
+{
+    return take_sample != NULL && take_sample(tid, stack);
+}
+
 static void write_what_it_does(struct text *text, const struct thread *thread)
 {
     static struct stack stack;
     struct named_frame frames[NAMED_INLINED];
-    if (take_sample == NULL || !take_sample(thread->tid, &stack)) {
+    if (!picture_sample(thread->tid, &stack)) {
         text_add(text, "        (its stack could not be read)\n");
         return;
     }
