@@ -2,10 +2,12 @@
 #include "capture/entry.h"
 
 #include "base/memory.h"
+#include "base/system.h"
 #include "event/event.h"
 #include "heap/poison.h"
 
 #include <cpuid.h>
+#include <sys/mman.h>
 
 struct patch *entry_table;
 uint8_t *entry_flags;
@@ -19,9 +21,6 @@ uint32_t entry_state_size __attribute__((visibility("hidden"))) = 512;
 static void measure_state(void)
 {
     uint32_t a, b, c, d, low, high;
-    /* Intel SDM volume 1, 3.3.7.1 */
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c & 1U << 16) == 0)
-        event_address_bits = 47; /* no 57-bit addresses */
     if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0)
         return;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -33,8 +32,22 @@ static void measure_state(void)
             entry_state_size = a + b;
 }
 
+/* With 57-bit addresses the kernel gives memory above bit 47 to who asks for it (Documentation/
+ * arch/x86/x86_64/5level-paging.rst). */
+static void measure_addresses(void)
+{
+    long high = system_call6(SYS_mmap, INT64_C(1) << 48, (long)PAGE_SIZE, 0,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (high < 0 && high > -4096)
+        return;
+    if (high >> 47 == 0)
+        event_address_bits = 47;
+    memory_unmap((void *)high, PAGE_SIZE);
+}
+
 bool entry_start(void)
 {
+    measure_addresses();
     measure_state();
     entry_table = memory_map(ENTRIES_MOST * sizeof *entry_table);
     entry_flags = memory_map(ENTRIES_MOST);

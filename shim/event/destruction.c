@@ -173,24 +173,39 @@ static void tell_touch(const struct thread *thread, struct object *object,
 }
 
 /* What a thread has noted is not certain: a call may have been left by a cancellation or a longjmp.
- * So its stack is looked at. */
+ * So its stack is looked at, and again where the thread has gone on meanwhile. */
+static bool is_still(const struct thread *thread, struct thread_touch *touch,
+                     const struct thread_touch *noted, struct stack *stack)
+{
+    for (int tries = 0; tries < 3; tries++) {
+        *touch = *noted;
+        bool holds = touch_holds(thread, touch);
+        if (!holds && !touch->inside)
+            return false;
+        bool known = report_sample(thread->tid, stack);
+        if (!known)
+            stack->count = 0;
+        bool inside = touch->inside && is_on(stack, touch->caller);
+        if (inside || (holds && touch_holds(thread, touch))) {
+            touch->inside = inside;
+            return true;
+        }
+        if (noted->ticks == touch->ticks)
+            return false;
+    }
+    return false;
+}
+
 static void ask_thread(const struct thread *thread, struct object *object)
 {
     struct stack stack;
-    for (size_t i = 0; i < THREAD_TOUCHES; i++) {
-        struct thread_touch touch = thread->touches[i];
-        if (touch.object != object->number)
-            continue;
-        bool holds = touch_holds(thread, &touch);
-        if (!holds && !touch.inside)
-            continue;
-        bool known = report_sample(thread->tid, &stack);
-        if (holds ? touch_holds(thread, &touch) : known && is_on(&stack, touch.caller)) {
-            touch.inside = touch.inside && known && is_on(&stack, touch.caller);
-            tell_touch(thread, object, &touch, NULL, known ? &stack : NULL);
+    struct thread_touch touch;
+    for (size_t i = 0; i < THREAD_TOUCHES; i++)
+        if (thread->touches[i].object == object->number &&
+            is_still(thread, &touch, &thread->touches[i], &stack)) {
+            tell_touch(thread, object, &touch, NULL, stack.count > 0 ? &stack : NULL);
             return;
         }
-    }
     struct thread_member members[THREAD_MEMBERS];
     size_t count = touch_members(thread, members);
     for (size_t i = 0; i < count; i++)
