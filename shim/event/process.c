@@ -33,7 +33,7 @@ static void write_coverage(struct text *text)
         text_add(text, "heap not seen; ");
     if (event_destructors_seen > 0)
         text_format(text, "%u destructors watched; ", event_destructors_seen);
-    if (event_members_watched > 0)
+    if (options->watch[0] != '\0')
         text_format(text, "%u member functions watched; ", event_members_watched);
     text_format(text, "%u threads; guard %s", thread_count(), arena_back_end());
     if (early > 0)
