@@ -25,7 +25,7 @@ NOINLINE static void close_all(Admin *admin)
 int main(int count, char **arguments)
 {
     bool bug = case_is_bug(count, arguments);
-    auto *admin = new Admin;
+    Admin *volatile admin = new Admin;
     admin->ports[0] = 1;
     if (!bug)
         admin->page = nullptr;
