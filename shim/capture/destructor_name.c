@@ -37,7 +37,8 @@ static const char *next_part(const char *at, const char *end)
 char destructor_kind(const char *mangled)
 {
     size_t length = text_length(mangled);
-    if (length < 7 || mangled[0] != '_' || mangled[1] != 'Z')
+    if (length < 7 || mangled[0] != '_' || mangled[1] != 'Z' ||
+        mangled[2] == 'T') /* a thunk goes on to the destructor itself */
         return 0;
     const char *end = mangled + length, *last = end - 4;
     if (last[0] != 'D' || last[1] < '0' || last[1] > '2' || last[2] != 'E' || last[3] != 'v')

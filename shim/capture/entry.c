@@ -77,8 +77,8 @@ void entry_destructor_seen(const struct patch *patch, void *self, uintptr_t slot
 void entry_member_seen(const struct patch *patch, void *self, uintptr_t slot)
 {
     const struct caller caller = {*(const uintptr_t *)slot, slot};
-    event_member_entered(patch->function,
-                         (entry_flags[patch->number] & ENTRY_HAS_THIS) != 0, self, caller);
+    event_member_entered(patch->function, (entry_flags[patch->number] & ENTRY_HAS_THIS) != 0, self,
+                         caller);
 }
 
 #define TEXT(value) TEXT_OF(value)
@@ -159,47 +159,50 @@ _Static_assert(POISON_FREED == FREED_TOP_BYTE, "as below");
 
 /* Of destructors only those matter whose `this` is guarded, wild, or the start of a freed block:
  * the others pay for these questions alone. */
-__asm__(".pushsection .text\n" FUNCTION(entry_destructor)
-        "push %rax\n"
-        ".cfi_adjust_cfa_offset 8\n"
-        "imul $" TEXT(PATCH_BYTES) ", %r11, %r11\n"
-        "add entry_table(%rip), %r11\n"
-        "cmpb $0, guard_active(%rip)\n"
-        "je 1f\n"
-        "cmp arena_last(%rip), %rdi\n"
-        "jae 3f\n"
-        "cmp arena_first(%rip), %rdi\n"
-        "jae 2f\n"
-        "3: cmp $65535, %rdi\n"
-        "jbe 1f\n"
-        "mov %rdi, %rax\n"
-        "shr $47, %rax\n"
-        "jnz 2f\n"
-        "test $7, %dil\n"
-        "jnz 1f\n"
-        ".hidden entry_load, entry_passed\n"
-        ".globl entry_load, entry_passed\n"
-        "entry_load:\n"
-        "mov (%rdi), %rax\n"
-        "shr $56, %rax\n"
-        "cmp $" TEXT(FREED_TOP_BYTE) ", %al\n"
-        "je 2f\n"
-        "entry_passed:\n"
-        "1: pop %rax\n"
-        ".cfi_remember_state\n"
-        ".cfi_adjust_cfa_offset -8\n"
-        "jmp *" TEXT(ORIGINAL_AT) "(%r11)\n"
-        ".cfi_restore_state\n"
-        "2: pop %rax\n"
-        ".cfi_adjust_cfa_offset -8\n"
-        CALL_AND_GO_ON(entry_destructor_seen)
-        ".cfi_endproc\n"
-        ".size entry_destructor, . - entry_destructor\n"
+__asm__(".pushsection .text\n" FUNCTION(
+    entry_destructor) "push %rax\n"
+                      ".cfi_adjust_cfa_offset 8\n"
+                      "imul $" TEXT(
+                          PATCH_BYTES) ", %r11, %r11\n"
+                                       "add entry_table(%rip), %r11\n"
+                                       "cmpb $0, guard_active(%rip)\n"
+                                       "je 1f\n"
+                                       "cmp arena_last(%rip), %rdi\n"
+                                       "jae 3f\n"
+                                       "cmp arena_first(%rip), %rdi\n"
+                                       "jae 2f\n"
+                                       "3: cmp $65535, %rdi\n"
+                                       "jbe 1f\n"
+                                       "mov %rdi, %rax\n"
+                                       "shr $47, %rax\n"
+                                       "jnz 2f\n"
+                                       "test $7, %dil\n"
+                                       "jnz 1f\n"
+                                       ".hidden entry_load, entry_passed\n"
+                                       ".globl entry_load, entry_passed\n"
+                                       "entry_load:\n"
+                                       "mov (%rdi), %rax\n"
+                                       "shr $56, %rax\n"
+                                       "cmp $" TEXT(
+                                           FREED_TOP_BYTE) ", %al\n"
+                                                           "je 2f\n"
+                                                           "entry_passed:\n"
+                                                           "1: pop %rax\n"
+                                                           ".cfi_remember_state\n"
+                                                           ".cfi_adjust_cfa_offset -8\n"
+                                                           "jmp *" TEXT(
+                                                               ORIGINAL_AT) "(%r11)\n"
+                                                                            ".cfi_restore_state\n"
+                                                                            "2: pop %rax\n"
+                                                                            ".cfi_adjust_cfa_"
+                                                                            "offset "
+                                                                            "-8\n" CALL_AND_GO_ON(
+                                                                                entry_destructor_seen) ".cfi_endproc\n"
+                                                                                                       ".size entry_destructor, . - entry_destructor\n"
 
-        FUNCTION(entry_member)
-        "imul $" TEXT(PATCH_BYTES) ", %r11, %r11\n"
-        "add entry_table(%rip), %r11\n"
-        CALL_AND_GO_ON(entry_member_seen)
-        ".cfi_endproc\n"
-        ".size entry_member, . - entry_member\n"
-        ".popsection\n");
+        FUNCTION(entry_member) "imul $" TEXT(
+            PATCH_BYTES) ", %r11, %r11\n"
+                         "add entry_table(%rip), %r11\n" CALL_AND_GO_ON(
+                             entry_member_seen) ".cfi_endproc\n"
+                                                ".size entry_member, . - entry_member\n"
+                                                ".popsection\n");

@@ -1,7 +1,7 @@
 /* Entry: where patched destructors and member functions come when they are entered, in place of
  * their first instructions; they go on there at once. Their callers may keep values in any register
- * that the function itself leaves alone (GCC's -fipa-ra), so all are saved, but for %r11. Nothing of
- * ours stays on the stack. */
+ * that the function itself leaves alone (GCC's -fipa-ra), so all are saved, but for %r11. Nothing
+ * of ours stays on the stack. */
 #ifndef OUTLIVE_CAPTURE_ENTRY_H
 #define OUTLIVE_CAPTURE_ENTRY_H
 

@@ -106,11 +106,11 @@ static bool note_function(const struct function *function, void *context)
         return false;
     }
     entry_flags[entry_count] = destructor || has_this ? ENTRY_HAS_THIS : 0;
-    entry_table[entry_count] = (struct patch){
-        .function = start,
-        .size = function->size,
-        .hook = destructor ? (uintptr_t)entry_destructor : (uintptr_t)entry_member,
-        .number = entry_count};
+    entry_table[entry_count] =
+        (struct patch){.function = start,
+                       .size = function->size,
+                       .hook = destructor ? (uintptr_t)entry_destructor : (uintptr_t)entry_member,
+                       .number = entry_count};
     entry_count++;
     return true;
 }
@@ -185,8 +185,8 @@ static void install(const struct looked_at *module, bool unused)
 static struct looked_at *same_as_before(const struct looked_at *new)
 {
     for (uint32_t i = 0; i < module_count; i++)
-        if (!modules[i].present && modules[i].count == new->count && modules[i].code == new->code &&
-            modules[i].bias == new->bias)
+        if (!modules[i].present && modules[i].count == new->count &&modules[i].code ==
+                                       new->code &&modules[i].bias == new->bias)
             return &modules[i];
     return NULL;
 }
@@ -322,8 +322,8 @@ static bool is_loader(uintptr_t address)
 }
 
 /* The loader allocates between mapping a library and running its constructors: for what depends on
- * what, and for versions (elf/dl-deps.c, elf/dl-version.c in glibc). Then it holds its own lock, and
- * nobody can be running the new code. */
+ * what, and for versions (elf/dl-deps.c, elf/dl-version.c in glibc). Then it holds its own lock,
+ * and nobody can be running the new code. */
 static bool look_in_time(struct thread_block *block, struct caller caller)
 {
     uint64_t word;

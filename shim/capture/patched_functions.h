@@ -1,7 +1,7 @@
-/* Patched functions: which functions of the executable and its libraries tell when they are entered,
- * by entry patching: all destructors, and the member functions of watched classes. A library that
- * dlopen loads is looked at when the loader has mapped it and allocates memory for itself, before
- * anything in the library can run. */
+/* Patched functions: which functions of the executable and its libraries tell when they are
+ * entered, by entry patching: all destructors, and the member functions of watched classes. A
+ * library that dlopen loads is looked at when the loader has mapped it and allocates memory for
+ * itself, before anything in the library can run. */
 #ifndef OUTLIVE_CAPTURE_PATCHED_FUNCTIONS_H
 #define OUTLIVE_CAPTURE_PATCHED_FUNCTIONS_H
 

@@ -2,8 +2,8 @@
  * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/allocator.h"
-#include "capture/patched_functions.h"
 #include "capture/new_hooks.h"
+#include "capture/patched_functions.h"
 #include "capture/process.h"
 #include "capture/real.h"
 #include "capture/signals.h"

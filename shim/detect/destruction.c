@@ -67,10 +67,11 @@ void detect_touch_during_destruction(struct finding *finding, const struct threa
     write_thread(&text, &finding->end.actor);
     text_add(&text, " has destroyed");
     uint64_t took = clock_nanoseconds_between(object->destructor_ticks, object->end_ticks) / 1000;
-    text_format(&evidence, "its destructor was entered %lu us before its memory was freed; then that "
-                           "thread had not left the %s", took,
-                touch == NULL ? "function, and may only have had to return"
-                : touch->inside
-                    ? "call, so nothing can have told that it was done with the object"
-                    : "lock, which it must do before the lock may go");
+    text_format(&evidence,
+                "its destructor was entered %lu us before its memory was freed; then that "
+                "thread had not left the %s",
+                took,
+                touch == NULL   ? "function, and may only have had to return"
+                : touch->inside ? "call, so nothing can have told that it was done with the object"
+                                : "lock, which it must do before the lock may go");
 }

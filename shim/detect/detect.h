@@ -56,8 +56,7 @@ void detect_double_destruction(struct finding *finding, const struct touch *touc
  * NULL, a member function; `stack`: what it does right now. */
 void detect_touch_during_destruction(struct finding *finding, const struct thread *thread,
                                      const struct object *object, const struct thread_touch *touch,
-                                     const struct thread_member *member,
-                                     const struct stack *stack);
+                                     const struct thread_member *member, const struct stack *stack);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
 void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what);
 

@@ -92,10 +92,11 @@ void detect_freed_block(struct finding *finding, const struct touch *touch,
                     "since; the real %s() was not entered",
                     touch->function);
     else if (touch->access == ACCESS_MEMBER)
-        text_format(&evidence,
-                    "`this` is 0x%lx, where the poison of a freed block still stands, which was not "
-                    "handed out since",
-                    touch->address);
+        text_format(
+            &evidence,
+            "`this` is 0x%lx, where the poison of a freed block still stands, which was not "
+            "handed out since",
+            touch->address);
     else if (touch->access == ACCESS_SYSTEM)
         text_add(&evidence, "the buffer holds the poison of a freed block that was not handed out "
                             "since");

@@ -114,8 +114,8 @@ void event_member_entered(uintptr_t function, bool has_this, void *self, struct 
 extern uint32_t event_destructors_seen __attribute__((visibility("hidden")));
 extern uint32_t event_members_watched __attribute__((visibility("hidden")));
 
-/* Before and after a call that takes a lock in memory of the arena, or waits for it; is_mutex: it is
- * a pthread_mutex_t. Without the guard. */
+/* Before and after a call that takes a lock in memory of the arena, or waits for it; is_mutex: it
+ * is a pthread_mutex_t. Without the guard. */
 struct thread_touch *event_touch_begin(const void *address, bool is_mutex, const char *function,
                                        struct caller caller);
 static inline void event_touch_end(struct thread_touch *touch)
@@ -130,8 +130,8 @@ static inline bool event_destroying(void)
 
 /* dlopen was entered, with this return slot. Without the guard. */
 void event_loading(struct caller caller);
-/* Set by the capture layer: the calling thread is in dlopen, or was; caller: of its allocation. True:
- * it still is. Between guard_enter() and guard_leave(). */
+/* Set by the capture layer: the calling thread is in dlopen, or was; caller: of its allocation.
+ * True: it still is. Between guard_enter() and guard_leave(). */
 extern bool (*event_look_at_libraries)(struct thread_block *block, struct caller caller)
     __attribute__((visibility("hidden")));
 

@@ -81,12 +81,11 @@ void touch_member(uintptr_t function, void *self, struct caller caller)
     while (count > 0 && thread->members[count - 1].slot <= caller.slot)
         count--;
     if (count == THREAD_MEMBERS)
-        count--; /* the outermost ones tell most */
+        count--;                  /* the outermost ones tell most */
     thread->member_count = count; /* a reader must not believe half an entry */
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    thread->members[count] =
-        (struct thread_member){function, (uintptr_t)self, caller.slot, caller.address,
-                               clock_ticks()};
+    thread->members[count] = (struct thread_member){function, (uintptr_t)self, caller.slot,
+                                                    caller.address, clock_ticks()};
     __atomic_thread_fence(__ATOMIC_RELEASE);
     thread->member_count = count + 1;
 }

@@ -7,8 +7,8 @@
 #include "registry/object.h"
 #include "registry/stack.h"
 
-/* A thread that entered a destructor on a guarded object which is not yet freed. While there is none
- * only calls that wait are kept. */
+/* A thread that entered a destructor on a guarded object which is not yet freed. While there is
+ * none only calls that wait are kept. */
 extern _Atomic uint32_t destructions_running __attribute__((visibility("hidden")));
 
 static inline bool destruction_any(void)

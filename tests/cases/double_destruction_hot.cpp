@@ -1,5 +1,5 @@
-// The same with an object of a busy site, which got no place of its own: its poison tells. Stripped,
-// the destructor only writes over the poison, which is found later.
+// The same with an object of a busy site, which got no place of its own: its poison tells.
+// Stripped, the destructor only writes over the poison, which is found later.
 // EXPECT kind=double-destruction stripped=late-write late=second destroyer=main touch=drop end=main birth=- start=main
 #include "hot.h"
 

@@ -1,5 +1,5 @@
-// Legal destructions that look like mistakes. Both ways must be silent. Functions are not inlined, so
-// that every destructor is entered.
+// Legal destructions that look like mistakes. Both ways must be silent. Functions are not inlined,
+// so that every destructor is entered.
 // EXPECT silent
 #include "case.h"
 

@@ -1,5 +1,5 @@
-// A watched member function reads dead memory with its first instructions, which lie in a trampoline
-// then: the trap is in the function all the same.
+// A watched member function reads dead memory with its first instructions, which lie in a
+// trampoline then: the trap is in the function all the same.
 // EXPECT kind=late-touch stripped=late-touch options=watch=Monitor late=worker destroyer=main touch=step end=main birth=main start=main says=inside.Monitor::step
 #include "case.h"
 
