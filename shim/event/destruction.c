@@ -174,11 +174,15 @@ static void tell_touch(const struct thread *thread, struct object *object,
 
 /* What a thread has noted is not certain: a call may have been left by a cancellation or a longjmp.
  * So its stack is looked at, and again where the thread has gone on meanwhile. */
-static bool is_still(const struct thread *thread, struct thread_touch *touch,
-                     const struct thread_touch *noted, struct stack *stack)
+static bool is_still(const struct thread *thread, const struct object *object,
+                     struct thread_touch *touch, const struct thread_touch *noted,
+                     struct stack *stack)
 {
     for (int tries = 0; tries < 3; tries++) {
         *touch = *noted;
+        /* The object's number may have been another's, and the memory be gone. */
+        if (touch->address - object->address >= object->size)
+            return false;
         bool holds = touch_holds(thread, touch);
         if (!holds && !touch->inside)
             return false;
@@ -202,7 +206,7 @@ static void ask_thread(const struct thread *thread, struct object *object)
     struct thread_touch touch;
     for (size_t i = 0; i < THREAD_TOUCHES; i++)
         if (thread->touches[i].object == object->number &&
-            is_still(thread, &touch, &thread->touches[i], &stack)) {
+            is_still(thread, object, &touch, &thread->touches[i], &stack)) {
             tell_touch(thread, object, &touch, NULL, stack.count > 0 ? &stack : NULL);
             return;
         }

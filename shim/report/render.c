@@ -279,7 +279,8 @@ static void write_object(struct text *text, const struct named_finding *named)
         text_format(text, " from %s", origin_name(finding->origin));
     text_format(text, " at 0x%lx", finding->address);
     if (named->type != NULL)
-        text_format(text, ", type %s", named->type);
+        text_format(text, ", type %s%s", named->type,
+                    named->type == named->destroyed ? " (by its destructor)" : "");
     if (named->destroyed != NULL && !text_equal(named->destroyed, named->type))
         text_format(text, ", destroyed as %s", named->destroyed);
     if (finding->has_offset)

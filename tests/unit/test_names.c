@@ -44,11 +44,20 @@ static void names_classes(void **state)
         {"_ZNSt6vectorIiSaIiEE5clearEv", "std::vector", false},
         {"_ZN1AB5cxx114nameEv", "A", false},
     };
-    static const char *const unknown[] = {
-        "",           "main",           "_Z3runv",         "_ZN7MonitorC1Ev",
-        "_ZN",        "_ZN7MonitorD1Ev", "_ZN9MonitorE",    "_ZZN1A3runEvENKUlvE_clEv",
-        "_ZN1A3runE", "_ZN1A",          "_ZN1A3runEv.cold", "_ZN3MapI",
-        "_ZNK",       "_ZN1AIXadL_Z1fvEEE3runEv"};
+    static const char *const unknown[] = {"",
+                                          "main",
+                                          "_Z3runv",
+                                          "_ZN7MonitorC1Ev",
+                                          "_ZN",
+                                          "_ZN7MonitorD1Ev",
+                                          "_ZN9MonitorE",
+                                          "_ZZN1A3runEvENKUlvE_clEv",
+                                          "_ZN1A3runE",
+                                          "_ZN1A",
+                                          "_ZN1A3runEv.cold",
+                                          "_ZN3MapI",
+                                          "_ZNK",
+                                          "_ZN1AIXadL_Z1fvEEE3runEv"};
     char class[64], tiny[4];
     bool has_this;
     (void)state;
