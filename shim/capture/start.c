@@ -2,8 +2,8 @@
  * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/allocator.h"
-#include "capture/destructor_hooks.h"
 #include "capture/new_hooks.h"
+#include "capture/patched_functions.h"
 #include "capture/process.h"
 #include "capture/real.h"
 #include "capture/signals.h"
@@ -146,6 +146,7 @@ static void before_fork(void)
         return;
     guard.before_fork =
         guard_hold(GUARD_FOR_GOOD); /* a signal handler must not ask for the locks */
+    patched_functions_prepare_fork();
     event_prepare_fork();
 }
 
@@ -154,6 +155,7 @@ static void after_fork_in_parent(void)
     if (!guard_active)
         return;
     event_forked(false);
+    patched_functions_forked(false);
     guard_let_go(guard.before_fork);
 }
 
@@ -162,6 +164,7 @@ static void after_fork_in_child(void)
     if (!guard_active)
         return;
     event_forked(true);
+    patched_functions_forked(true);
     process_hooks_start();
     guard_let_go(guard.before_fork);
 }
@@ -226,7 +229,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     (void)__cxa_at_quick_exit(at_quick_exit_last, &__dso_handle);
     guard_active = true;
     if (options.patch)
-        destructor_hooks_start();
+        patched_functions_start(&options);
 }
 
 __attribute__((destructor)) static void finish(void)

@@ -68,6 +68,12 @@ void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, str
     struct thread_block *block = guard.block;
     if (block != NULL && (block->allocations & EVENT_CLOCK_MASK) == 0)
         clock_advance_coarse();
+    if (__builtin_expect(block != NULL && block->loading_slot != 0, 0)) {
+        if (event_look_at_libraries(block, caller))
+            event_next_is_slow(block);
+        else
+            block->loading_slot = 0;
+    }
     struct site *site = site_find(block, caller);
     if ((origin == ORIGIN_MALLOC || origin == ORIGIN_ALIGNED) &&
         heap.allocator.is_new(caller.address))
@@ -86,6 +92,7 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     object->end_ticks = clock_ticks();
     if (object->size >= sizeof object->first_word)
         object->first_word = *(const uint64_t *)object->address;
+    tell_touches(object);
     arena_kill(object);
 }
 
