@@ -1,36 +1,17 @@
 /* Entry: see entry.h. */
 #include "capture/entry.h"
 
+#include "capture/vector_state.h"
+
 #include "base/memory.h"
 #include "base/system.h"
 #include "event/event.h"
 #include "heap/poison.h"
 
-#include <cpuid.h>
 #include <sys/mman.h>
 
 struct patch *entry_table;
 uint8_t *entry_flags;
-
-/* What XSAVE keeps here (Intel SDM volume 1, 13.1): the vector registers, and where these are wider
- * than SSE's their upper parts. 0: there is no XSAVE. */
-#define STATE_SSE UINT32_C(0x2)
-#define STATE_VECTORS UINT32_C(0xe6) /* SSE, AVX, AVX-512 */
-uint32_t entry_state_mask __attribute__((visibility("hidden")));
-uint32_t entry_state_size __attribute__((visibility("hidden"))) = 512;
-static void measure_state(void)
-{
-    uint32_t a, b, c, d, low, high;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0)
-        return;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    entry_state_mask = low & STATE_VECTORS;
-    entry_state_size = 512 + 64;
-    for (uint32_t component = 2; component < 8; component++)
-        if ((entry_state_mask >> component & 1) != 0 &&
-            __get_cpuid_count(0xd, component, &a, &b, &c, &d) != 0 && a + b > entry_state_size)
-            entry_state_size = a + b;
-}
 
 /* With 57-bit addresses the kernel gives memory above bit 47 to who asks for it (Documentation/
  * arch/x86/x86_64/5level-paging.rst). */
@@ -48,7 +29,7 @@ static void measure_addresses(void)
 bool entry_start(void)
 {
     measure_addresses();
-    measure_state();
+    vector_state_measure();
     entry_table = memory_map(ENTRIES_MOST * sizeof *entry_table);
     entry_flags = memory_map(ENTRIES_MOST);
     return entry_table != NULL && entry_flags != NULL;
@@ -107,34 +88,8 @@ _Static_assert(POISON_FREED == FREED_TOP_BYTE, "as below");
     "push %r10\n"                                                                                  \
     "push %r11\n"                                                                                  \
     "mov %rdi, %rsi\n"                                                                             \
-    "mov %r11, %rdi\n"                                                                             \
-    "mov entry_state_size(%rip), %eax\n"                                                           \
-    "sub %rax, %rsp\n"                                                                             \
-    "and $-64, %rsp\n"                                                                             \
-    "mov entry_state_mask(%rip), %eax\n"                                                           \
-    "test %eax, %eax\n"                                                                            \
-    "jz 10f\n"                                                                                     \
-    "xor %edx, %edx\n" /* the header: XSAVE writes half of it, XRSTOR wants the rest zero */       \
-    "mov %rdx, 512(%rsp)\n"                                                                        \
-    "mov %rdx, 520(%rsp)\n"                                                                        \
-    "mov %rdx, 528(%rsp)\n"                                                                        \
-    "mov %rdx, 536(%rsp)\n"                                                                        \
-    "mov %rdx, 544(%rsp)\n"                                                                        \
-    "mov %rdx, 552(%rsp)\n"                                                                        \
-    "mov %rdx, 560(%rsp)\n"                                                                        \
-    "mov %rdx, 568(%rsp)\n"                                                                        \
-    "xsave (%rsp)\n"                                                                               \
-    "lea 8(%rbp), %rdx\n"                                                                          \
-    "call " #function "\n"                                                                         \
-    "mov entry_state_mask(%rip), %eax\n"                                                           \
-    "xor %edx, %edx\n"                                                                             \
-    "xrstor (%rsp)\n"                                                                              \
-    "jmp 11f\n"                                                                                    \
-    "10: fxsave (%rsp)\n"                                                                          \
-    "lea 8(%rbp), %rdx\n"                                                                          \
-    "call " #function "\n"                                                                         \
-    "fxrstor (%rsp)\n"                                                                             \
-    "11: lea -72(%rbp), %rsp\n"                                                                    \
+    "mov %r11, %rdi\n" VECTOR_STATE_SAVE "lea 8(%rbp), %rdx\n"                                     \
+    "call " #function "\n" VECTOR_STATE_RESTORE "lea -72(%rbp), %rsp\n"                            \
     "pop %r11\n"                                                                                   \
     "pop %r10\n"                                                                                   \
     "pop %r9\n"                                                                                    \
