@@ -68,7 +68,16 @@ void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, str
     struct thread_block *block = guard.block;
     if (block != NULL && (block->allocations & EVENT_CLOCK_MASK) == 0)
         clock_advance_coarse();
+    if (__builtin_expect(block != NULL && block->loading_slot != 0, 0)) {
+        if (event_look_at_libraries(block, caller))
+            event_next_is_slow(block);
+        else
+            block->loading_slot = 0;
+    }
     struct site *site = site_find(block, caller);
+    if ((origin == ORIGIN_MALLOC || origin == ORIGIN_ALIGNED) &&
+        heap.allocator.is_new(caller.address))
+        origin = ORIGIN_NEW;
     if (!site_is_spent(site) && !heap.allocator.is_caller(caller.address))
         place = allocate_guarded(size, alignment, origin, caller, site);
     guard_leave();
@@ -83,6 +92,7 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     object->end_ticks = clock_ticks();
     if (object->size >= sizeof object->first_word)
         object->first_word = *(const uint64_t *)object->address;
+    tell_touches(object);
     arena_kill(object);
 }
 
@@ -144,7 +154,9 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
         tell(&finding);
         return true;
     }
-    size_t usable = heap.allocator.usable(address);
+    size_t usable = end == ORIGIN_DELETE || end == ORIGIN_DELETE_ARRAY
+                        ? heap.allocator.usable_of_new(address)
+                        : heap.allocator.usable(address);
     if (usable == 0)
         return false;
     uint32_t where =

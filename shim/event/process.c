@@ -34,6 +34,8 @@ static void write_coverage(struct text *text)
         text_add(text, "heap not seen; ");
     if (event_destructors_seen > 0)
         text_format(text, "%u destructors watched; ", event_destructors_seen);
+    if (options->watch[0] != '\0')
+        text_format(text, "%u member functions watched; ", event_members_watched);
     text_format(text, "%u threads; guard %s", thread_count(), arena_back_end());
     if (early > 0)
         text_format(text, "; shutdown_memory was full: %lu freed blocks were handed back early",
@@ -81,6 +83,7 @@ struct thread *event_thread_create(void *entry, void *argument, enum thread_orig
 
 void event_thread_end(void)
 {
+    destruction_end();
     quarantine_flush(guard.block);
     /* In the shutdown phase freed blocks stay where they are. */
     thread_end(phase_is_shutdown());

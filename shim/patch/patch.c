@@ -325,6 +325,12 @@ static bool is_installed(const struct patch *patch, unsigned char after[JUMP_SIZ
     return __builtin_memcmp(at, after, JUMP_SIZE) == 0;
 }
 
+bool patch_is_installed(const struct patch *patch)
+{
+    unsigned char after[JUMP_SIZE];
+    return patch->original != 0 && is_installed(patch, after);
+}
+
 /* The edits of those that may be installed. */
 static size_t list_edits(const struct batch *batch, struct edit *edits)
 {

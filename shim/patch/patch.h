@@ -70,6 +70,9 @@ void patch_prepare(struct patch *patches, size_t count);
  * those not refused before are PATCH_FORBIDDEN. */
 bool patch_install(struct patch *patches, size_t count);
 
+/* Whether the jump is in the function, whose code must be mapped. Not thread-safe. */
+bool patch_is_installed(const struct patch *patch);
+
 /* For an address inside a trampoline, that of the displaced instruction in the function; any other
  * address is returned as it is. For stacks: there is no unwind information for trampolines. */
 uintptr_t patch_source(uintptr_t address);

@@ -236,6 +236,7 @@ const char *code_refusal_name(unsigned refusal)
         [PATCH_NO_ROOM] = "no-room",
         [PATCH_FORBIDDEN] = "forbidden",
         [PATCH_NO_DECODER] = "no-decoder",
+        [PATCH_THREADS] = "threads",
         [CODE_NO_SIZE] = "no-size",
         [CODE_NOT_IN_FILE] = "not-in-file",
         [CODE_OVERLAPS] = "overlaps",
