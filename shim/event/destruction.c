@@ -173,12 +173,13 @@ static void tell_touch(const struct thread *thread, struct object *object,
 }
 
 /* What a thread has noted is not certain: a call may have been left by a cancellation or a longjmp.
- * So its stack is looked at, and again where the thread has gone on meanwhile. */
+ * So its stack is looked at, and again where the thread has gone on meanwhile, or was too busy to
+ * answer. */
 static bool is_still(const struct thread *thread, const struct object *object,
                      struct thread_touch *touch, const struct thread_touch *noted,
                      struct stack *stack)
 {
-    for (int tries = 0; tries < 3; tries++) {
+    for (int tries = 0; tries < 8; tries++) {
         *touch = *noted;
         /* The object's number may have been another's, and the memory be gone. */
         if (touch->address - object->address >= object->size)
@@ -194,7 +195,7 @@ static bool is_still(const struct thread *thread, const struct object *object,
             touch->inside = inside;
             return true;
         }
-        if (noted->ticks == touch->ticks)
+        if (known && noted->ticks == touch->ticks)
             return false;
     }
     return false;

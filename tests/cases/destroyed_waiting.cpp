@@ -12,10 +12,27 @@ struct Queue {
     }
 };
 
+static volatile pid_t worker;
+
+// Until the kernel says that it sleeps: before that it still reads the condition variable.
+static void await_sleep()
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", worker);
+    while (state != 'S') {
+        FILE *file = fopen(path, "r");
+        if (file == nullptr || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+            abort();
+        fclose(file);
+        sched_yield();
+    }
+}
+
 NOINLINE static void *run(void *argument)
 {
     auto *queue = static_cast<Queue *>(argument);
     case_name("worker");
+    worker = gettid();
     pthread_mutex_lock(&queue->lock);
     case_round();
     while (!queue->stop)
@@ -36,7 +53,9 @@ int main(int count, char **arguments)
     if (!bug)
         pthread_cond_signal(&queue->ready);
     pthread_mutex_unlock(&queue->lock);
-    if (!bug)
+    if (bug)
+        await_sleep();
+    else
         pthread_join(thread, nullptr);
     delete queue;
     return 0;
