@@ -2,6 +2,7 @@
 #include "capture/allocator.h"
 
 #include "capture/family_hooks.h"
+#include "capture/hidden_use.h"
 #include "capture/linked_runtime.h"
 #include "capture/real.h"
 #include "capture/sized_allocator.h"
@@ -11,6 +12,7 @@
 #include "base/text.h"
 #include "event/event.h"
 #include "patch/functions.h"
+#include "patch/lto.h"
 #include "patch/module_file.h"
 #include "patch/patch.h"
 #include "registry/stack.h"
@@ -140,6 +142,58 @@ static void find_runtime(const struct module_file *file, uintptr_t bias)
     hides_new = runtime.is_there && new_count == 0;
 }
 
+/* Why patching the entries would not see all calls of the program's allocator, or NULL. */
+static const char *hidden_calls;
+
+static bool is_known_family(void)
+{
+    return was_found("mallocx") || was_found("tc_malloc") || was_found("mi_malloc");
+}
+
+/* Texts that their libraries print. */
+static bool is_known_archive(const struct elf_image *image)
+{
+    static const char *const texts[] = {"<jemalloc>: ", "tcmalloc: allocation failed", "mimalloc: "};
+    Elf64_Shdr data;
+    const unsigned char *bytes =
+        elf_image_section_named(image, ".rodata", &data) && data.sh_type != SHT_NOBITS
+            ? elf_image_bytes(image, data.sh_offset, data.sh_size)
+            : NULL;
+    for (uint64_t at = 0; bytes != NULL && at < data.sh_size; at++)
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            size_t size = text_length(texts[i]);
+            if (bytes[at] == (unsigned char)texts[i][0] && size <= data.sh_size - at &&
+                __builtin_memcmp(bytes + at, texts[i], size) == 0)
+                return true;
+        }
+    return false;
+}
+
+static void find_hidden_calls(const struct module_file *file, uintptr_t bias)
+{
+    static struct function found[MOST];
+    struct hidden_use use = {.file = file, .bias = bias, .entries = found};
+    hidden_calls = NULL;
+    if (!was_found("malloc") || !was_found("free"))
+        return;
+    if (lto_is_built(&file->image) || (file->debug.size != 0 && lto_is_built(&file->debug))) {
+        hidden_calls = "built with link-time optimisation, which may have put copies of it into "
+                       "its callers";
+        return;
+    }
+    for (size_t i = 0; i < entry_count; i++)
+        if (entries[i].start != 0 && &entries[i] != pure_virtual)
+            found[use.count++] =
+                (struct function){.start = entries[i].start - bias, .size = entries[i].size};
+    if (is_known_family() || !patch_start()) /* all that takes blocks has its name */
+        return;
+    use.by_range = is_known_archive(&file->image);
+    if (hidden_use_any(&use))
+        hidden_calls = use.by_range
+                           ? "the program calls functions of it whose names are stripped"
+                           : "the program reaches it by other functions, too, or has copies of it";
+}
+
 /* The allocator's functions in one module. False: its file cannot be read. */
 static bool find_entries(const struct link_map *module)
 {
@@ -157,6 +211,9 @@ static bool find_entries(const struct link_map *module)
         if (module->l_name[0] == '\0' && !functions_has_symtab(&file.image) &&
             file.debug.size == 0 && !was_found("_Znwm"))
             find_runtime(&file, bias);
+        hidden_calls = NULL;
+        if (module->l_name[0] == '\0')
+            find_hidden_calls(&file, bias);
     }
     module_file_close(&file);
     return loaded;
@@ -291,11 +348,6 @@ static bool is_family_or_operator(const struct entry *entry)
     return is_family(entry) || is_operator(entry);
 }
 
-static bool is_known_family(void)
-{
-    return was_found("mallocx") || was_found("tc_malloc") || was_found("mi_malloc");
-}
-
 static bool is_standard_library(const char *file)
 {
     static const char *const known[] = {"/libstdc++", "/libc++", "/libjemalloc", "/libtcmalloc",
@@ -323,12 +375,16 @@ static bool take_first(const struct link_map *module, bool may_patch, struct all
     }
     take_pure_virtual();
     bool has_size = was_found("malloc_usable_size"), has_new = was_found("_Znwm");
+    if (hidden_calls == NULL && !has_new && hides_new)
+        hidden_calls = "its operators new and delete have no names: the program is stripped";
+    if (hidden_calls != NULL) {
+        tell_refusal(module, "", hidden_calls);
+        return false;
+    }
     bool known = is_known_family();
     family_start(true);
     if (!take_entries(module))
         return false;
-    if (!has_new && hides_new)
-        report_add_off("operators new and delete of the program, whose names are stripped");
     if (!has_size && !sized_allocator_start())
         report_add_off("poison (no memory to keep the sizes of blocks)");
     if (has_new)
