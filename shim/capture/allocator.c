@@ -153,7 +153,8 @@ static bool is_known_family(void)
 /* Texts that their libraries print. */
 static bool is_known_archive(const struct elf_image *image)
 {
-    static const char *const texts[] = {"<jemalloc>: ", "tcmalloc: allocation failed", "mimalloc: "};
+    static const char *const texts[] = {"<jemalloc>: ", "tcmalloc: allocation failed",
+                                        "mimalloc: "};
     Elf64_Shdr data;
     const unsigned char *bytes =
         elf_image_section_named(image, ".rodata", &data) && data.sh_type != SHT_NOBITS

@@ -3,6 +3,7 @@
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/allocator.h"
 #include "capture/destructor_hooks.h"
+#include "capture/family_hooks.h"
 #include "capture/new_hooks.h"
 #include "capture/process.h"
 #include "capture/real.h"
@@ -213,6 +214,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     names_start(&options);
     suppressions_start(options.suppressions);
     picture_set_sampler(signals_sample);
+    family_stand_between(&allocator);
     new_hooks_start(heap ? found.new_policy : NEW_IS_LIBRARYS, &allocator);
     if (!event_start(&options, &allocator, heap))
         return;
