@@ -144,6 +144,7 @@ static void find_runtime(const struct module_file *file, uintptr_t bias)
 
 /* Why patching the entries would not see all calls of the program's allocator, or NULL. */
 static const char *hidden_calls;
+static bool is_lto; /* the program */
 
 static bool is_known_family(void)
 {
@@ -177,7 +178,7 @@ static void find_hidden_calls(const struct module_file *file, uintptr_t bias)
     hidden_calls = NULL;
     if (!was_found("malloc") || !was_found("free"))
         return;
-    if (lto_is_built(&file->image) || (file->debug.size != 0 && lto_is_built(&file->debug))) {
+    if (is_lto) {
         hidden_calls = "built with link-time optimisation, which may have put copies of it into "
                        "its callers";
         return;
@@ -195,6 +196,15 @@ static void find_hidden_calls(const struct module_file *file, uintptr_t bias)
                            : "the program reaches it by other functions, too, or has copies of it";
 }
 
+static void find_in_program(const struct module_file *file, uintptr_t bias)
+{
+    is_lto = lto_is_built(&file->image) || (file->debug.size != 0 && lto_is_built(&file->debug));
+    bool is_stripped = !functions_has_symtab(&file->image) && file->debug.size == 0;
+    if (is_lto || (is_stripped && !was_found("_Znwm")))
+        find_runtime(file, bias);
+    find_hidden_calls(file, bias);
+}
+
 /* The allocator's functions in one module. False: its file cannot be read. */
 static bool find_entries(const struct link_map *module)
 {
@@ -209,12 +219,9 @@ static bool find_entries(const struct link_map *module)
     if (loaded) {
         (void)module_file_open_debug(&file);
         (void)module_file_functions(&file, note_function, &bias);
-        if (module->l_name[0] == '\0' && !functions_has_symtab(&file.image) &&
-            file.debug.size == 0 && !was_found("_Znwm"))
-            find_runtime(&file, bias);
         hidden_calls = NULL;
         if (module->l_name[0] == '\0')
-            find_hidden_calls(&file, bias);
+            find_in_program(&file, bias);
     }
     module_file_close(&file);
     return loaded;
@@ -405,6 +412,11 @@ static bool take_rest(const struct link_map *module, bool is_program, struct all
     bool has_new = was_found("_Znwm");
     if (is_program)
         take_pure_virtual();
+    if (is_program && is_lto) { /* what they have from malloc is seen */
+        if ((was_found("_Znwm") && new_count == 0) || was_found("je_malloc") || is_known_family())
+            report_add_off("allocators of the program beside malloc, which was built with LTO");
+        return true;
+    }
     if (!is_program || is_known_family())
         family_start(!is_program);
     forget_entries(is_program ? is_family_or_operator : is_family);

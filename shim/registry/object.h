@@ -44,7 +44,7 @@ struct object {
     uint64_t birth_ticks, end_ticks;
     uintptr_t destructor; /* entry of the outermost one that ran on it; 0: none was seen */
     uint64_t first_word;  /* at the destruction: a vtable pointer tells the type */
-    _Atomic bool opened; /* dead, but given back so that the program could go on */
+    _Atomic bool opened;  /* dead, but given back so that the program could go on */
 };
 
 bool object_start(void);

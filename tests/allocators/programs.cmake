@@ -111,6 +111,22 @@ foreach(compiler gcc clang)
   allocator_run(refused.lto.${compiler}.stripped plain lto_${compiler}.stripped ARGS twin
     WITH "SAYS=cannot be taken over: the program reaches it by other functions, too, or has copies of it")
 endforeach()
+# What stands beside glibc's malloc in such a build is left to itself, but operator new is known.
+set(path ${CMAKE_CURRENT_BINARY_DIR}/plain/lto_prefixed)
+add_custom_command(OUTPUT ${path}
+  COMMAND gcc ${plain_flags} ${renamed} -flto -c ${here}/home.c -o ${path}.o
+  COMMAND gcc ${plain_flags} -flto ${here}/prefixed.c ${path}.o -o ${path} -pthread
+  DEPENDS ${here}/home.c ${here}/prefixed.c VERBATIM)
+add_custom_target(allocator_lto_prefixed ALL DEPENDS ${path})
+allocator_run(refused.lto.prefixed plain lto_prefixed ARGS ok WITH "${all_guarded}")
+set(path ${CMAKE_CURRENT_BINARY_DIR}/plain/lto_static)
+set(source ${here}/../cases/uninitialised_delete.cpp)
+add_custom_command(OUTPUT ${path}
+  COMMAND g++ ${plain_flags} -flto -static-libstdc++ -static-libgcc ${source} -o ${path} -pthread
+  DEPENDS ${source} ${case_headers} VERBATIM)
+add_custom_target(allocator_lto_static ALL DEPENDS ${path})
+add_test(NAME allocator.lto_static COMMAND ${here}/../run-case $<TARGET_FILE:outlive-shim> ${source} ${path} bug plain 1)
+set_tests_properties(allocator.lto_static PROPERTIES LABELS allocators TIMEOUT 300)
 foreach(kind SHORT BACK COPIES BESIDE)
   string(TOLOWER ${kind} name)
   allocator_program(plain unpatchable_${name} unpatchable.c -D${kind} -fno-builtin)
