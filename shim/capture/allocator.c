@@ -2,6 +2,7 @@
 #include "capture/allocator.h"
 
 #include "capture/family_hooks.h"
+#include "capture/hidden_use.h"
 #include "capture/linked_runtime.h"
 #include "capture/real.h"
 #include "capture/relay.h"
@@ -12,6 +13,7 @@
 #include "base/text.h"
 #include "event/event.h"
 #include "patch/functions.h"
+#include "patch/lto.h"
 #include "patch/module_file.h"
 #include "patch/patch.h"
 #include "registry/stack.h"
@@ -145,6 +147,69 @@ static void find_runtime(const struct module_file *file, uintptr_t bias)
  * (gcc's libstdc++-v3/libsupc++). */
 static bool has_library_new;
 
+/* Why patching the entries would not see all calls of the program's allocator, or NULL. */
+static const char *hidden_calls;
+static bool is_lto; /* the program */
+
+static bool is_known_family(void)
+{
+    return was_found("mallocx") || was_found("tc_malloc") || was_found("mi_malloc");
+}
+
+/* Texts that their libraries print. */
+static bool is_known_archive(const struct elf_image *image)
+{
+    static const char *const texts[] = {"<jemalloc>: ", "tcmalloc: allocation failed",
+                                        "mimalloc: "};
+    Elf64_Shdr data;
+    const unsigned char *bytes =
+        elf_image_section_named(image, ".rodata", &data) && data.sh_type != SHT_NOBITS
+            ? elf_image_bytes(image, data.sh_offset, data.sh_size)
+            : NULL;
+    for (uint64_t at = 0; bytes != NULL && at < data.sh_size; at++)
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            size_t size = text_length(texts[i]);
+            if (bytes[at] == (unsigned char)texts[i][0] && size <= data.sh_size - at &&
+                __builtin_memcmp(bytes + at, texts[i], size) == 0)
+                return true;
+        }
+    return false;
+}
+
+static void find_hidden_calls(const struct module_file *file, uintptr_t bias)
+{
+    static struct function found[MOST];
+    struct hidden_use use = {.file = file, .bias = bias, .entries = found};
+    hidden_calls = NULL;
+    if (!was_found("malloc") || !was_found("free"))
+        return;
+    if (is_lto) {
+        hidden_calls = "built with link-time optimisation, which may have put copies of it into "
+                       "its callers";
+        return;
+    }
+    for (size_t i = 0; i < entry_count; i++)
+        if (entries[i].start != 0 && &entries[i] != pure_virtual)
+            found[use.count++] =
+                (struct function){.start = entries[i].start - bias, .size = entries[i].size};
+    if (is_known_family() || !patch_start()) /* all that takes blocks has its name */
+        return;
+    use.by_range = is_known_archive(&file->image);
+    if (hidden_use_any(&use))
+        hidden_calls = use.by_range
+                           ? "the program calls functions of it whose names are stripped"
+                           : "the program reaches it by other functions, too, or has copies of it";
+}
+
+static void find_in_program(const struct module_file *file, uintptr_t bias)
+{
+    is_lto = lto_is_built(&file->image) || (file->debug.size != 0 && lto_is_built(&file->debug));
+    bool is_stripped = !functions_has_symtab(&file->image) && file->debug.size == 0;
+    if (is_lto || (is_stripped && !was_found("_Znwm")))
+        find_runtime(file, bias);
+    find_hidden_calls(file, bias);
+}
+
 /* The allocator's functions in one module. False: its file cannot be read. */
 static bool find_entries(const struct link_map *module)
 {
@@ -161,9 +226,9 @@ static bool find_entries(const struct link_map *module)
         (void)module_file_functions(&file, note_function, &bias);
         has_library_new = functions_has_source(&file.image, "new_op.cc") ||
                           functions_has_source(&file.debug, "new_op.cc");
-        if (module->l_name[0] == '\0' && !functions_has_symtab(&file.image) &&
-            file.debug.size == 0 && !was_found("_Znwm"))
-            find_runtime(&file, bias);
+        hidden_calls = NULL;
+        if (module->l_name[0] == '\0')
+            find_in_program(&file, bias);
     }
     module_file_close(&file);
     return loaded;
@@ -204,11 +269,6 @@ bool allocator_is_caller(uintptr_t address)
         if (address > own[i].start && address <= own[i].end)
             return true;
     return false;
-}
-
-static bool is_known_family(void)
-{
-    return was_found("mallocx") || was_found("tc_malloc") || was_found("mi_malloc");
 }
 
 static bool has_result(const struct entry *entry)
@@ -340,12 +400,16 @@ static bool take_first(const struct link_map *module, bool may_patch, struct all
     }
     take_pure_virtual();
     bool has_size = was_found("malloc_usable_size"), has_new = was_found("_Znwm");
+    if (hidden_calls == NULL && !has_new && hides_new)
+        hidden_calls = "its operators new and delete have no names: the program is stripped";
+    if (hidden_calls != NULL) {
+        tell_refusal(module, "", hidden_calls);
+        return false;
+    }
     bool known = is_known_family();
     family_start(true);
     if (!take_entries(module))
         return false;
-    if (!has_new && hides_new)
-        report_add_off("operators new and delete of the program, whose names are stripped");
     if (!has_size && !sized_allocator_start())
         report_add_off("poison (no memory to keep the sizes of blocks)");
     if (has_new)
@@ -365,6 +429,11 @@ static bool take_rest(const struct link_map *module, bool is_program, struct all
     bool has_new = was_found("_Znwm");
     if (is_program)
         take_pure_virtual();
+    if (is_program && is_lto) { /* what they have from malloc is seen */
+        if ((was_found("_Znwm") && new_count == 0) || was_found("je_malloc") || is_known_family())
+            report_add_off("allocators of the program beside malloc, which was built with LTO");
+        return true;
+    }
     if (!is_program || is_known_family())
         family_start(!is_program);
     forget_entries(is_program ? is_family_or_operator : is_family);

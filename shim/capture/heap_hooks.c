@@ -89,7 +89,7 @@ static void *resize(void *address, size_t size, struct caller caller)
         return move(address, size, size, caller);
     if (event_heap_watched && size != 0 && guard.inside == 0) {
         size_t held = real.malloc_usable_size(address);
-        if (size > held && held <= COPIED_MOST && !event_in_burst())
+        if (held != 0 && size > held && held <= COPIED_MOST && !event_in_burst())
             return move(address, held, size, caller);
     }
     return real.realloc(address, size);

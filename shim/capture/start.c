@@ -2,6 +2,7 @@
  * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/allocator.h"
+#include "capture/family_hooks.h"
 #include "capture/new_hooks.h"
 #include "capture/patched_functions.h"
 #include "capture/process.h"
@@ -216,6 +217,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     names_start(&options);
     suppressions_start(options.suppressions);
     picture_set_sampler(signals_sample);
+    family_stand_between(&allocator);
     new_hooks_start(heap ? found.new_policy : NEW_IS_LIBRARYS, &allocator);
     if (!event_start(&options, &allocator, heap))
         return;
