@@ -39,7 +39,7 @@ static inline void *event_allocate(size_t size, size_t alignment, enum origin or
         return NULL;
     if (__builtin_expect(block != NULL && guard.inside == 0, 1) &&
         __builtin_expect((++block->allocations & EVENT_CLOCK_MASK) != 0, 1)) {
-        const struct site *site = site_cached(site_cache_entry(block, caller), caller);
+        const struct site *site = site_cached(site_cache_entry(caller), caller);
         if (__builtin_expect(site != NULL && site_is_spent(site), 1))
             return NULL;
     }

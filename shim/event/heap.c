@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "heap/arena.h"
-#include "registry/phase.h"
 #include "registry/site.h"
 
 static struct {
@@ -68,7 +67,7 @@ void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, str
     struct thread_block *block = guard.block;
     if (block != NULL && (block->allocations & EVENT_CLOCK_MASK) == 0)
         clock_advance_coarse();
-    struct site *site = site_find(block, caller);
+    struct site *site = site_find(caller);
     if (!site_is_spent(site))
         place = allocate_guarded(size, alignment, origin, caller, site);
     guard_leave();
@@ -144,8 +143,7 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
         tell(&finding);
         return true;
     }
-    uint32_t where =
-        phase_is_shutdown() ? stack_keep(caller) : site_find(guard.block, caller)->number;
+    uint32_t where = quarantine_is_shutdown() ? stack_keep(caller) : site_find(caller)->number;
     return quarantine_put(guard.block, address, heap.usable(address), where, end);
 }
 

@@ -19,7 +19,8 @@ struct block {
     thread_reference end_thread;
     uint16_t check; /* of its poison; kept when the record is free, for the next */
     uint8_t end;    /* enum origin */
-    bool in_shutdown;
+    bool in_shutdown : 1;
+    bool deep : 1; /* shutdown_words of it are poisoned */
 };
 _Static_assert(sizeof(struct block) == 32, "two million of them die in a shutdown");
 
@@ -71,12 +72,17 @@ extern struct quarantine {
     struct quarantine_calls calls;
 } quarantine __attribute__((visibility("hidden")));
 
+static inline bool quarantine_is_shutdown(void)
+{
+    return atomic_load_explicit(&quarantine.shutting_down, memory_order_relaxed);
+}
+
 bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usable, uint32_t where,
                          enum origin end);
 /* Words of a block that are poisoned. */
 static inline size_t quarantine_words(const struct block *block)
 {
-    size_t most = block->in_shutdown ? quarantine.shutdown_words : quarantine.poison_words;
+    size_t most = block->deep ? quarantine.shutdown_words : quarantine.poison_words;
     return block->size / 8 < most ? block->size / 8 : most;
 }
 static inline uint64_t quarantine_first(const struct block *record)
@@ -159,7 +165,7 @@ static inline bool quarantine_put(struct thread_block *owner, void *address, siz
                                   uint32_t where, enum origin end)
 {
     if (__builtin_expect(owner == NULL || owner->quarantine_count != quarantine.ring_blocks, 0) ||
-        __builtin_expect(atomic_load_explicit(&quarantine.shutting_down, memory_order_relaxed), 0))
+        __builtin_expect(quarantine_is_shutdown(), 0))
         return quarantine_put_slow(owner, address, usable, where, end);
     uint32_t head = owner->quarantine_head;
     struct block *record = &quarantine.records[owner->number * QUARANTINE_RING + head];

@@ -7,7 +7,6 @@
 
 #include "base/lock.h"
 #include "registry/guard.h"
-#include "registry/site_cache.h"
 #include "registry/stack_cache.h"
 
 #include <pthread.h>
@@ -71,9 +70,10 @@ struct thread_block {
     uint32_t quarantine_left; /* frees that all enter in the period that began at */
     uint64_t quarantine_ticks;
     size_t quarantine_bytes;
-    uint64_t allocations, frees; /* of this thread and of earlier users of the block */
+    uint32_t batch_next, batch_left; /* records of the shutdown phase that it has for itself */
+    size_t batch_bytes;              /* of blocks in the batch so far */
+    uint64_t allocations, frees;     /* of this thread and of earlier users of the block */
     struct thread_block *next_free;
-    struct site_cache cache;
     struct stack_cache stacks;
     char *signal_stack;
 };
