@@ -134,6 +134,8 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
     }
     if (__builtin_expect(guard.thread == NULL, 0))
         (void)thread_current();
+    /* Before the block is looked at: its memory is the slow part. */
+    uint32_t where = quarantine_is_shutdown() ? stack_keep(caller) : site_find(caller)->number;
     const struct block *block = quarantine_at(address);
     if (__builtin_expect(block != NULL, 0) && block->address == (uintptr_t)address) {
         struct touch touch;
@@ -143,7 +145,6 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
         tell(&finding);
         return true;
     }
-    uint32_t where = quarantine_is_shutdown() ? stack_keep(caller) : site_find(caller)->number;
     return quarantine_put(guard.block, address, heap.usable(address), where, end);
 }
 

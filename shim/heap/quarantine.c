@@ -14,8 +14,11 @@
 #define SHUTDOWN_LEAST 65536 /* records for the shutdown phase, at the least */
 #define MANY 8192            /* records that are made ready at once when so many have come */
 #define SHUTDOWN_POISON 32   /* words; a program that ends has time for more */
-#define DEEP 65536           /* blocks that get so many; where more die, time is short again */
-#define BATCH 32             /* records that a thread takes at once */
+#define AMONG_MANY                                                                                 \
+    8              /* of those between the first and the last DEEP one in so many is looked at     \
+                    */
+#define DEEP 65536 /* blocks that get so many; where more die, time is short again */
+#define BATCH 32   /* records that a thread takes at once */
 #define BATCH_BLOCK ((size_t)1024)     /* bytes; larger blocks come one by one */
 #define BATCH_ROOM (UINT32_C(1) << 20) /* with less, a record might be needed twice too soon */
 
@@ -287,10 +290,13 @@ void quarantine_check(void)
     uint32_t room = record_count - SHUTDOWN_FIRST;
     enum { AHEAD = 32 }; /* blocks lie anywhere: their memory is asked for early */
     for (uint32_t i = 0; i < shutdown_count; i++) {
+        if (i >= DEEP && shutdown_count - i > DEEP && i % AMONG_MANY != 0)
+            continue;
         struct block *record =
             &quarantine.records[SHUTDOWN_FIRST + (shutdown_head + room - 1 - i) % room];
-        if (record - quarantine.records >= SHUTDOWN_FIRST + AHEAD)
-            __builtin_prefetch((const void *)record[-AHEAD].address);
+        uint32_t ahead = i < DEEP || shutdown_count - i < DEEP ? AHEAD : AHEAD * AMONG_MANY;
+        if (record - quarantine.records >= (ptrdiff_t)SHUTDOWN_FIRST + ahead)
+            __builtin_prefetch((const void *)(record - ahead)->address);
         check_record(record);
     }
     lock_release(&shutdown_lock);

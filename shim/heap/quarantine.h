@@ -96,6 +96,7 @@ void quarantine_tell_change(const struct block *record, uintptr_t address);
  * QUARANTINE_EACH enters, and stays so many times as long. */
 #define QUARANTINE_PERIOD (INT64_C(1) << 21) /* ticks: about a millisecond */
 #define QUARANTINE_EACH 16
+#define QUARANTINE_WAITS 2 /* in a period; a server waits some hundred times a millisecond */
 
 /* True: this free passes the quarantine by. */
 static inline bool quarantine_skips(struct thread_block *owner)
@@ -124,11 +125,21 @@ static inline uint64_t quarantine_now(struct thread_block *owner)
     return now;
 }
 
-/* The calling thread did something that takes time: its next free enters. */
+/* The calling thread did something that may take time: its next free enters. */
 static inline void quarantine_end_burst(void)
 {
-    if (guard.block != NULL)
-        guard.block->quarantine_skip = 0;
+    struct thread_block *block = guard.block;
+    if (block == NULL || block->quarantine_skip == 0)
+        return;
+    uint64_t now = clock_ticks();
+    if ((int64_t)(now - block->waited_ticks) > QUARANTINE_PERIOD) {
+        block->waited_ticks = now;
+        block->quarantine_waits = QUARANTINE_WAITS;
+    }
+    if (block->quarantine_waits == 0)
+        return;
+    block->quarantine_waits--;
+    block->quarantine_skip = 0;
 }
 
 static inline void quarantine_fill(struct block *record, size_t usable, uint32_t where,

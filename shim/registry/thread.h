@@ -69,6 +69,8 @@ struct thread_block {
     uint32_t quarantine_skip; /* frees that pass it by before the next one enters */
     uint32_t quarantine_left; /* frees that all enter in the period that began at */
     uint64_t quarantine_ticks;
+    uint32_t quarantine_waits; /* waits that may still let one enter, since */
+    uint64_t waited_ticks;
     size_t quarantine_bytes;
     uint32_t batch_next, batch_left; /* records of the shutdown phase that it has for itself */
     size_t batch_bytes;              /* of blocks in the batch so far */
