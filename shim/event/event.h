@@ -31,8 +31,8 @@ void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, str
 bool event_free_slow(void *address, enum origin end, struct caller caller);
 
 /* A place of its own for this allocation, or NULL: use the program's allocator. */
-static inline void *event_allocate(size_t size, size_t alignment, enum origin origin,
-                                   struct caller caller)
+static inline __attribute__((always_inline)) void *
+event_allocate(size_t size, size_t alignment, enum origin origin, struct caller caller)
 {
     struct thread_block *block = guard.block;
     if (__builtin_expect(!event_heap_watched, 0))
@@ -47,7 +47,8 @@ static inline void *event_allocate(size_t size, size_t alignment, enum origin or
 }
 
 /* True: the shim took the block; false: the real free is to be called. */
-static inline bool event_free(void *address, enum origin end, struct caller caller)
+static inline __attribute__((always_inline)) bool event_free(void *address, enum origin end,
+                                                             struct caller caller)
 {
     struct thread_block *block = guard.block;
     if (__builtin_expect(block != NULL && guard.inside == 0, 1) && quarantine_skips(block) &&

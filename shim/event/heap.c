@@ -85,7 +85,8 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     arena_kill(object);
 }
 
-static bool free_guarded(void *address, enum origin end, struct caller caller)
+static __attribute__((noinline)) bool free_guarded(void *address, enum origin end,
+                                                   struct caller caller)
 {
     struct object *object = arena_object(address);
     if (object != NULL && (uintptr_t)address == object->address && arena_claim(object)) {
@@ -104,7 +105,8 @@ static bool free_guarded(void *address, enum origin end, struct caller caller)
 }
 
 /* The pointer itself is a poison word: it was read from dead or never written memory. */
-static void free_poison(uint64_t word, enum origin end, struct caller caller)
+static __attribute__((noinline)) void free_poison(uint64_t word, enum origin end,
+                                                  struct caller caller)
 {
     struct touch touch;
     capture_touch(&touch, ACCESS_FREE, (const void *)(uintptr_t)word, origin_name(end), caller);
@@ -124,6 +126,16 @@ static void free_nested(void *address)
     arena_kill(object);
 }
 
+static __attribute__((noinline)) void free_twice(const struct block *block, enum origin end,
+                                                 struct caller caller)
+{
+    struct touch touch;
+    struct finding finding;
+    capture_touch(&touch, ACCESS_FREE, (const void *)block->address, origin_name(end), caller);
+    detect_double_free(&finding, &touch, NULL, block);
+    tell(&finding);
+}
+
 static bool free_watched(void *address, enum origin end, struct caller caller)
 {
     if (arena_contains(address))
@@ -138,11 +150,7 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
     uint32_t where = quarantine_is_shutdown() ? stack_keep(caller) : site_find(caller)->number;
     const struct block *block = quarantine_at(address);
     if (__builtin_expect(block != NULL, 0) && block->address == (uintptr_t)address) {
-        struct touch touch;
-        struct finding finding;
-        capture_touch(&touch, ACCESS_FREE, address, origin_name(end), caller);
-        detect_double_free(&finding, &touch, NULL, block);
-        tell(&finding);
+        free_twice(block, end, caller);
         return true;
     }
     return quarantine_put(guard.block, address, heap.usable(address), where, end);

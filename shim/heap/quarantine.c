@@ -68,6 +68,7 @@ bool quarantine_start(const struct options *options, const struct quarantine_cal
         quarantine.ring_blocks = (uint32_t)options->quarantine_blocks;
     quarantine.rate =
         options->quarantine_rate == 0 ? UINT32_MAX : (uint32_t)options->quarantine_rate;
+    quarantine.burst = quarantine.rate > QUARANTINE_BURST ? quarantine.rate : QUARANTINE_BURST;
     quarantine.ring_bytes = options->quarantine_size;
     quarantine.poison_words = (uint32_t)(options->poison / 8);
     quarantine.shutdown_words = quarantine.poison_words;

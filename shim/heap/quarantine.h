@@ -66,7 +66,7 @@ extern struct quarantine {
     struct block *records; /* NULL: off */
     uint32_t ring_blocks;  /* or QUARANTINE_NO_RING, which no count reaches */
     uint32_t poison_words, shutdown_words;
-    uint32_t rate; /* frees that all enter in one period */
+    uint32_t rate, burst; /* frees that all enter: added in each period; saved up at the most */
     size_t ring_bytes;
     _Atomic bool shutting_down;
     struct quarantine_calls calls;
@@ -96,6 +96,7 @@ void quarantine_tell_change(const struct block *record, uintptr_t address);
  * QUARANTINE_EACH enters, and stays so many times as long. */
 #define QUARANTINE_PERIOD (INT64_C(1) << 21) /* ticks: about a millisecond */
 #define QUARANTINE_EACH 16
+#define QUARANTINE_BURST 1024
 #define QUARANTINE_WAITS 2 /* in a period; a server waits some hundred times a millisecond */
 
 /* True: this free passes the quarantine by. */
@@ -115,8 +116,11 @@ static inline uint64_t quarantine_now(struct thread_block *owner)
     uint64_t now = clock_ticks();
     /* Signed: another processor's counter may be a little behind. */
     if ((int64_t)(now - owner->quarantine_ticks) > QUARANTINE_PERIOD) {
+        uint64_t periods = (now - owner->quarantine_ticks) / QUARANTINE_PERIOD;
+        uint64_t left = owner->quarantine_left +
+                        (periods < QUARANTINE_BURST ? periods : QUARANTINE_BURST) * quarantine.rate;
         owner->quarantine_ticks = now;
-        owner->quarantine_left = quarantine.rate;
+        owner->quarantine_left = (uint32_t)(left < quarantine.burst ? left : quarantine.burst);
     }
     if (owner->quarantine_left > 0)
         owner->quarantine_left--;

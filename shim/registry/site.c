@@ -141,7 +141,8 @@ static bool stands_alike(const struct site *site, struct caller caller, struct p
 }
 
 /* Without slots, unless the site has them: some hundred nanoseconds. */
-static uint32_t find_once(struct site_cache_entry *entry, struct caller caller)
+static __attribute__((noinline)) uint32_t find_once(struct site_cache_entry *entry,
+                                                    struct caller caller)
 {
     struct path path;
     size_t count = stack_frames(caller, path.frames, DEEPEST);
@@ -152,7 +153,8 @@ static uint32_t find_once(struct site_cache_entry *entry, struct caller caller)
 }
 
 /* Walks slot by slot: some microseconds. */
-static uint32_t find_and_cache(struct site_cache_entry *entry, struct caller caller)
+static __attribute__((noinline)) uint32_t find_and_cache(struct site_cache_entry *entry,
+                                                         struct caller caller)
 {
     struct path path;
     uintptr_t slots[DEEPEST];
@@ -175,8 +177,8 @@ static uint32_t find_and_cache(struct site_cache_entry *entry, struct caller cal
 
 /* Call paths that differ further out share (address, place) and so an entry. What stands in the
  * slots of the first that came tells them apart: the others get entries by that. */
-static uint64_t path_by_slots(const struct site_cache_entry *entry, struct caller caller,
-                              uint64_t path)
+static __attribute__((noinline)) uint64_t path_by_slots(const struct site_cache_entry *entry,
+                                                        struct caller caller, uint64_t path)
 {
     uint32_t offsets[SITE_FRAMES - 1],
         sequence = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);

@@ -34,8 +34,10 @@ static inline uintptr_t site_place(struct caller caller)
 
 static inline struct site_cache_entry *site_cache_entry(struct caller caller)
 {
-    uintptr_t mixed = (caller.address ^ (site_place(caller) >> 3)) * UINT64_C(0x9e3779b97f4a7c15);
-    return &site_cache[mixed >> (64 - SITE_CACHE_BITS)];
+    uintptr_t mixed = (caller.address ^ site_place(caller)) * UINT64_C(0x9e3779b97f4a7c15);
+    struct site_cache_entry *entry = &site_cache[mixed >> (64 - SITE_CACHE_BITS)];
+    __asm__("" : "+r"(entry)); /* else each field's address is worked out anew */
+    return entry;
 }
 
 #define SITE_LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
@@ -48,7 +50,8 @@ static inline bool site_cache_unchanged(const struct site_cache_entry *entry, ui
 }
 
 /* The entry's site, if the hook's caller is where it says, or NULL. Reads only. */
-static inline struct site *site_cached(const struct site_cache_entry *entry, struct caller caller)
+static inline __attribute__((always_inline)) struct site *
+site_cached(const struct site_cache_entry *entry, struct caller caller)
 {
     _Static_assert(SITE_FRAMES == 4, "three frames are compared");
     uint32_t sequence = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
@@ -58,16 +61,15 @@ static inline struct site *site_cached(const struct site_cache_entry *entry, str
         return NULL;
     const char *slot = (const char *)caller.slot;
     uint32_t first = SITE_LOAD(entry->offsets[0]), second = SITE_LOAD(entry->offsets[1]),
-             third = SITE_LOAD(entry->offsets[2]);
-    /* Before they are followed: offsets of another place may lead out of the stack. */
+             third = SITE_LOAD(entry->offsets[2]), site = SITE_LOAD(entry->site);
+    /* Before they are followed: offsets of another place may lead out of the stack. Frames written
+     * after this are held against the stack like any others. */
     if (__builtin_expect(!site_cache_unchanged(entry, sequence), 0))
         return NULL;
     uintptr_t differs = *(const uintptr_t *)(slot + first) ^ SITE_LOAD(entry->frames[0]);
     differs |= *(const uintptr_t *)(slot + second) ^ SITE_LOAD(entry->frames[1]);
     differs |= *(const uintptr_t *)(slot + third) ^ SITE_LOAD(entry->frames[2]);
-    uint32_t site = SITE_LOAD(entry->site);
-    return __builtin_expect(differs == 0 && site_cache_unchanged(entry, sequence), 1) ? &sites[site]
-                                                                                      : NULL;
+    return __builtin_expect(differs == 0, 1) ? &sites[site] : NULL;
 }
 
 /* The site of a hook's caller; number 0 when the table is full. */

@@ -67,7 +67,7 @@ struct thread_block {
     thread_reference reference; /* of its present user */
     uint32_t quarantine_head, quarantine_count;
     uint32_t quarantine_skip; /* frees that pass it by before the next one enters */
-    uint32_t quarantine_left; /* frees that all enter in the period that began at */
+    uint32_t quarantine_left; /* frees that all enter, as of */
     uint64_t quarantine_ticks;
     uint32_t quarantine_waits; /* waits that may still let one enter, since */
     uint64_t waited_ticks;
