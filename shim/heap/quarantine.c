@@ -244,6 +244,8 @@ bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usabl
     owner->quarantine_count++;
     owner->quarantine_bytes += record->size;
     owner->frees++;
+    record = ring_record(owner, owner->quarantine_head + most - owner->quarantine_count);
+    __builtin_prefetch((void *)record->address, 1); /* the next to leave */
     return true;
 }
 
