@@ -165,6 +165,8 @@ EXPORT size_t malloc_usable_size(void *address)
         const struct object *object = arena_object(address);
         return object == NULL ? 0 : object->size;
     }
+    if (__builtin_expect(address == NULL || real_is_early(address), 0))
+        return 0;
     real_need();
-    return address == NULL || real_is_early(address) ? 0 : real.malloc_usable_size(address);
+    return real.malloc_usable_size(address);
 }

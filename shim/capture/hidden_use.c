@@ -115,7 +115,7 @@ static void look_inside(struct walk *walk, const struct body *entry)
             !is_written(walk, target) && is_variable(walk->image, target))
             walk->written[walk->written_count++] = target;
         struct body *next =
-            instruction_branches(&instruction) ? body_at(&walk->bodies, target) : NULL;
+            instruction.branches ? body_at(&walk->bodies, target) : NULL;
         if (next != NULL && !next->is_entry)
             next->is_inside = true;
     }

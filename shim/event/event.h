@@ -44,15 +44,15 @@ static inline void event_next_is_slow(struct thread_block *block)
 }
 
 /* A place of its own for this allocation, or NULL: use the program's allocator. */
-static inline void *event_allocate(size_t size, size_t alignment, enum origin origin,
-                                   struct caller caller)
+static inline __attribute__((always_inline)) void *
+event_allocate(size_t size, size_t alignment, enum origin origin, struct caller caller)
 {
     struct thread_block *block = guard.block;
     if (__builtin_expect(!event_heap_watched, 0))
         return NULL;
     if (__builtin_expect(block != NULL && guard.inside == 0, 1) &&
         __builtin_expect((++block->allocations & EVENT_CLOCK_MASK) != 0, 1)) {
-        const struct site *site = site_cached(site_cache_entry(block, caller), caller);
+        const struct site *site = site_cached(site_cache_entry(caller), caller);
         if (__builtin_expect(site != NULL && site_is_spent(site), 1))
             return NULL;
     }
@@ -60,7 +60,8 @@ static inline void *event_allocate(size_t size, size_t alignment, enum origin or
 }
 
 /* True: the shim took the block; false: the real free is to be called. */
-static inline bool event_free(void *address, enum origin end, struct caller caller)
+static inline __attribute__((always_inline)) bool event_free(void *address, enum origin end,
+                                                             struct caller caller)
 {
     struct thread_block *block = guard.block;
     if (__builtin_expect(block != NULL && guard.inside == 0, 1) && quarantine_skips(block) &&

@@ -7,7 +7,6 @@
 
 #include "base/lock.h"
 #include "registry/guard.h"
-#include "registry/site_cache.h"
 #include "registry/stack_cache.h"
 
 #include <pthread.h>
@@ -93,13 +92,16 @@ struct thread_block {
     thread_reference reference; /* of its present user */
     uint32_t quarantine_head, quarantine_count;
     uint32_t quarantine_skip; /* frees that pass it by before the next one enters */
-    uint32_t quarantine_left; /* frees that all enter in the period that began at */
+    uint32_t quarantine_left; /* frees that all enter, as of */
     uint64_t quarantine_ticks;
+    uint32_t quarantine_waits; /* waits that may still let one enter, since */
+    uint64_t waited_ticks;
     size_t quarantine_bytes;
-    uint64_t allocations, frees; /* of this thread and of earlier users of the block */
-    uint64_t skipped;            /* of `allocations`: counted on, for a look at something */
+    uint32_t batch_next, batch_left; /* records of the shutdown phase that it has for itself */
+    size_t batch_bytes;              /* of blocks in the batch so far */
+    uint64_t allocations, frees;     /* of this thread and of earlier users of the block */
+    uint64_t skipped;                /* of `allocations`: counted on, for a look at something */
     struct thread_block *next_free;
-    struct site_cache cache;
     struct stack_cache stacks;
     char *signal_stack;
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */
