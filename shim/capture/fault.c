@@ -7,6 +7,7 @@
 #include "capture/signals.h"
 
 #include "base/clock.h"
+#include "base/probe.h"
 #include "base/system.h"
 #include "event/event.h"
 #include "heap/poison.h"
@@ -333,6 +334,12 @@ __asm__(".pushsection .text\n"
 
 void signals_handle_fault(int number, siginfo_t *info, void *context)
 {
+    ucontext_t *interrupted = context;
+    uintptr_t go_on = probe_fault((uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP]);
+    if (go_on != 0) {
+        interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)go_on;
+        return;
+    }
     int saved = errno, cancellation;
     /* Unwinding opens files, which would let a pending cancellation act inside the report. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);

@@ -15,11 +15,31 @@ static inline bool suspicious(const void *lock)
                                  : *(const uint64_t *)lock >> 56 == POISON_FREED);
 }
 
+/* What is rare: some destructor runs. */
+#define DURING_DESTRUCTION(lock, name, call)                                                       \
+    if (destruction_any()) {                                                                       \
+        event_touch(lock, #name, CALLER_HERE());                                                   \
+        int result = call;                                                                         \
+        event_synchronised();                                                                      \
+        return result;                                                                             \
+    }
+
 #define LOCK_HOOK(name, parameters, arguments, lock)                                               \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         if (__builtin_expect(suspicious(lock), 0))                                                 \
             event_lock_slow(lock, #name, CALLER_HERE());                                           \
+        real_need();                                                                               \
+        DURING_DESTRUCTION(lock, name, real.name arguments)                                        \
+        return real.name arguments;                                                                \
+    }
+
+#define RELEASE_HOOK(name, parameters, arguments, lock)                                            \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        if (__builtin_expect(suspicious(lock), 0))                                                 \
+            event_lock_slow(lock, #name, CALLER_HERE());                                           \
+        event_touch(lock, #name, CALLER_HERE());                                                   \
         real_need();                                                                               \
         return real.name arguments;                                                                \
     }
@@ -31,6 +51,7 @@ static inline bool suspicious(const void *lock)
             event_lock_slow(object, #name, CALLER_HERE());                                         \
         real_need();                                                                               \
         event_waited();                                                                            \
+        DURING_DESTRUCTION(object, name, real.name arguments)                                      \
         return real.name arguments;                                                                \
     }
 
@@ -40,7 +61,7 @@ LOCK_HOOK(pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex), mutex)
 LOCK_HOOK(pthread_mutex_timedlock, (pthread_mutex_t * mutex, until end), (mutex, end), mutex)
 LOCK_HOOK(pthread_mutex_clocklock, (pthread_mutex_t * mutex, clockid_t clock, until end),
           (mutex, clock, end), mutex)
-LOCK_HOOK(pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex), mutex)
+RELEASE_HOOK(pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex), mutex)
 WAIT_HOOK(pthread_cond_wait, (pthread_cond_t * condition, pthread_mutex_t *mutex),
           (condition, mutex), condition)
 WAIT_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *mutex, until end),
@@ -48,8 +69,8 @@ WAIT_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *
 WAIT_HOOK(pthread_cond_clockwait,
           (pthread_cond_t * condition, pthread_mutex_t *mutex, clockid_t clock, until end),
           (condition, mutex, clock, end), condition)
-LOCK_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
-LOCK_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
+RELEASE_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
+RELEASE_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
 LOCK_HOOK(pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock), lock)
 LOCK_HOOK(pthread_rwlock_timedrdlock, (pthread_rwlock_t * lock, until end), (lock, end), lock)
 LOCK_HOOK(pthread_rwlock_trywrlock, (pthread_rwlock_t * lock), (lock), lock)
@@ -58,15 +79,15 @@ LOCK_HOOK(pthread_rwlock_clockrdlock, (pthread_rwlock_t * lock, clockid_t clock,
           (lock, clock, end), lock)
 LOCK_HOOK(pthread_rwlock_clockwrlock, (pthread_rwlock_t * lock, clockid_t clock, until end),
           (lock, clock, end), lock)
-LOCK_HOOK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), lock)
+RELEASE_HOOK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), lock)
 WAIT_HOOK(sem_wait, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(sem_trywait, (sem_t * semaphore), (semaphore), semaphore)
 WAIT_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore)
-LOCK_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
+RELEASE_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(mtx_lock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_trylock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_timedlock, (mtx_t * mutex, until end), (mutex, end), mutex)
-LOCK_HOOK(mtx_unlock, (mtx_t * mutex), (mutex), mutex)
+RELEASE_HOOK(mtx_unlock, (mtx_t * mutex), (mutex), mutex)
 
 /* Locks that wait for ever. The lock may die between the look and the wait, and a poisoned one is
  * never released: so the wait is cut into seconds, with a look after each. A waiter changes the
@@ -78,11 +99,8 @@ static inline bool died_meanwhile(const void *lock)
 }
 
 #define WAITING_HOOK(name, type, try, clocked)                                                     \
-    EXPORT int name(type *lock)                                                                    \
+    static inline int wait_##name(type *lock, struct caller caller)                                \
     {                                                                                              \
-        if (__builtin_expect(suspicious(lock), 0))                                                 \
-            event_lock_slow(lock, #name, CALLER_HERE());                                           \
-        real_need();                                                                               \
         if (!guard_active || real.clocked == NULL)                                                 \
             return real.name(lock);                                                                \
         int result = real.try(lock);                                                               \
@@ -99,8 +117,16 @@ static inline bool died_meanwhile(const void *lock)
             if (result != ETIMEDOUT)                                                               \
                 return result;                                                                     \
             if (died_meanwhile(lock))                                                              \
-                event_lock_slow(lock, #name, CALLER_HERE());                                       \
+                event_lock_slow(lock, #name, caller);                                              \
         }                                                                                          \
+    }                                                                                              \
+    EXPORT int name(type *lock)                                                                    \
+    {                                                                                              \
+        if (__builtin_expect(suspicious(lock), 0))                                                 \
+            event_lock_slow(lock, #name, CALLER_HERE());                                           \
+        real_need();                                                                               \
+        DURING_DESTRUCTION(lock, name, wait_##name(lock, CALLER_HERE()))                           \
+        return wait_##name(lock, CALLER_HERE());                                                   \
     }
 
 WAITING_HOOK(pthread_mutex_lock, pthread_mutex_t, pthread_mutex_trylock, pthread_mutex_clocklock)
@@ -122,6 +148,7 @@ static inline bool suspicious_spin(const void *lock)
         if (__builtin_expect(suspicious_spin((const void *)lock), 0))                              \
             event_lock_slow((const void *)lock, #name, CALLER_HERE());                             \
         real_need();                                                                               \
+        DURING_DESTRUCTION((const void *)lock, name, real.name(lock))                              \
         return real.name(lock);                                                                    \
     }
 

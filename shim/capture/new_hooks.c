@@ -8,17 +8,24 @@
 
 #define NATURAL 16
 
-/* The next operator new is the standard library's, a wrapper around malloc. */
-static bool standard = true;
+static enum new_policy policy = NEW_IS_MALLOC;
 
-void new_hooks_start(bool is_standard)
+void new_hooks_start(enum new_policy given)
 {
-    standard = is_standard && event_heap_watched;
+    policy = event_heap_watched ? given : NEW_IS_LIBRARYS;
 }
 
 static inline void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
 {
-    return standard ? event_allocate(size, alignment, origin, caller) : NULL;
+    return policy != NEW_IS_LIBRARYS ? event_allocate(size, alignment, origin, caller) : NULL;
+}
+
+/* Only these blocks are not the real operator's. */
+static inline bool is_ours(const void *address)
+{
+    return policy == NEW_IS_PROGRAMS
+               ? arena_contains(address) || poison_looks_like((uint64_t)(uintptr_t)address)
+               : guard.inside != 0 && arena_contains(address);
 }
 
 /* True: done; false: the real operator delete is to be called. */
@@ -26,7 +33,7 @@ static inline bool released(void *address, enum origin end, struct caller caller
 {
     if (__builtin_expect(address == NULL || real_is_early(address), 0))
         return true;
-    if (!standard && (guard.inside == 0 || !arena_contains(address)))
+    if (policy != NEW_IS_MALLOC && !is_ours(address))
         return false;
     if (!event_free(address, end, caller)) {
         real_need();
@@ -41,7 +48,7 @@ static inline bool released(void *address, enum origin end, struct caller caller
     EXPORT void *name(size_t size)                                                                 \
     {                                                                                              \
         void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
-        if (place == NULL && standard)                                                             \
+        if (place == NULL && policy == NEW_IS_MALLOC)                                              \
             place = real_allocate(size);                                                           \
         return place != NULL || real.name == NULL ? place : real.name(size);                       \
     }
@@ -49,7 +56,7 @@ static inline bool released(void *address, enum origin end, struct caller caller
     EXPORT void *name(size_t size, const void *nothrow)                                            \
     {                                                                                              \
         void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
-        if (place == NULL && standard)                                                             \
+        if (place == NULL && policy == NEW_IS_MALLOC)                                              \
             place = real_allocate(size);                                                           \
         return place != NULL || real.name == NULL ? place : real.name(size, nothrow);              \
     }

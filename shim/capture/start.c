@@ -1,6 +1,8 @@
 /* Start: brings the shim up before any code of the program runs, and down after the last. Hooks
  * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
+#include "capture/allocator.h"
+#include "capture/destructor_hooks.h"
 #include "capture/new_hooks.h"
 #include "capture/process.h"
 #include "capture/real.h"
@@ -11,6 +13,7 @@
 #include "base/output.h"
 #include "base/text.h"
 #include "event/event.h"
+#include "patch/patch.h"
 #include "report/names.h"
 #include "report/picture.h"
 #include "report/report.h"
@@ -36,24 +39,6 @@ static bool is_glibc(void)
     return __register_atfork != NULL && __cxa_at_quick_exit != NULL && dladdr1 != NULL;
 }
 
-static bool is_heap_blind(void)
-{
-    static char line[OPTION_TEXT_SIZE];
-    void *first = symbol_find_first("malloc");
-    if (first == (void *)(uintptr_t)&malloc)
-        return false;
-    struct text text = text_in(line, sizeof line);
-    const char *file = real_file_of(first);
-    bool library = file != NULL && text_find(file, ".so") != NULL;
-    text_format(&text, "%s defines its own malloc: its heap is not seen%s",
-                file == NULL ? "the program" : file,
-                library ? "; preload liboutlive.so before it" : "");
-    output_tell_once(line, NULL);
-    report_heap_is_blind();
-    report_add_off("heap (the program defines its own malloc)");
-    return true;
-}
-
 /* A tool that takes the same functions, told by a function that only its library defines: each of
  * the two would see the other's work as the program's. */
 static const char *other_tool(void)
@@ -72,16 +57,6 @@ static const char *other_tool(void)
         if (symbol_find_first(tools[i].function) != NULL)
             return tools[i].says;
     return NULL;
-}
-
-static bool is_standard_library(const char *file)
-{
-    static const char *const known[] = {"/libstdc++", "/libc++", "/libjemalloc", "/libtcmalloc",
-                                        "/libmimalloc"};
-    for (size_t i = 0; file != NULL && i < sizeof known / sizeof *known; i++)
-        if (text_find(file, known[i]) != NULL)
-            return true;
-    return file == NULL;
 }
 
 /* Frames of these do not tell allocation sites apart. */
@@ -223,8 +198,15 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
                                 "it without one of them");
         return;
     }
-    const struct allocator allocator = {real.malloc, real.free, real.malloc_usable_size};
-    bool heap = !is_heap_blind();
+
+    const struct allocator_found found = allocator_take(options.patch);
+    const struct allocator allocator = {real.malloc, real.free, real.malloc_usable_size,
+                                        allocator_is_caller};
+    bool heap = found.seen;
+    if (!heap) {
+        report_heap_is_blind();
+        report_add_off("heap (the program defines its own malloc)");
+    }
     if (!heap && text_equal(options.require, "heap"))
         output_tell_once("require=heap: this run sees no heap and cannot pass", NULL);
     names_start(&options);
@@ -233,7 +215,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     if (!event_start(&options, &allocator, heap))
         return;
     note_allocators();
-    new_hooks_start(is_standard_library(real_file_of((void *)(uintptr_t)real._Znwm)));
+    new_hooks_start(found.new_policy);
     process_hooks_start();
     signals_start(&options);
     thread_appeared = threads_equip;
@@ -242,6 +224,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     (void)__register_atfork(before_fork, after_fork_in_parent, after_fork_in_child, &__dso_handle);
     (void)__cxa_at_quick_exit(at_quick_exit_last, &__dso_handle);
     guard_active = true;
+    if (options.patch)
+        destructor_hooks_start();
 }
 
 __attribute__((destructor)) static void finish(void)

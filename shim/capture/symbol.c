@@ -128,7 +128,7 @@ static void search_object(const struct link_map *object, struct symbol_request *
 /* glibc's list by its symbol, any other loader's by the executable's DT_DEBUG (System V ABI,
  * dynamic linking): the shim must load there to say that it steps aside. */
 #pragma weak _r_debug
-static const struct link_map *loaded(void)
+const struct link_map *symbol_objects(void)
 {
     if (&_r_debug != NULL)
         return _r_debug.r_map;
@@ -150,14 +150,14 @@ static const struct link_map *loaded(void)
 void *symbol_find_first(const char *name)
 {
     struct symbol_request request = {name, NULL, NULL};
-    for (const struct link_map *object = loaded(); object != NULL; object = object->l_next)
+    for (const struct link_map *object = symbol_objects(); object != NULL; object = object->l_next)
         search_object(object, &request, 1);
     return request.address;
 }
 
 void symbol_find_next(struct symbol_request *requests, unsigned count)
 {
-    const struct link_map *object = loaded();
+    const struct link_map *object = symbol_objects();
     while (object != NULL && object->l_ld != _DYNAMIC)
         object = object->l_next;
     while (object != NULL && (object = object->l_next) != NULL)

@@ -5,11 +5,16 @@
 #ifndef OUTLIVE_CAPTURE_SYMBOL_H
 #define OUTLIVE_CAPTURE_SYMBOL_H
 
+struct link_map;
+
 struct symbol_request {
     const char *name;
     const char *version; /* of glibc's symbol versions, or NULL for the default one */
     void *address;       /* out: NULL if no object behind the shim defines it */
 };
+
+/* The loaded objects in symbol order, the executable first. */
+const struct link_map *symbol_objects(void);
 
 /* The definition that calls reach: the first in symbol order. dlsym() gives the address of the call
  * stub instead where an executable at a fixed address takes the function's address. */

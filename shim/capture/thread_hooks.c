@@ -164,6 +164,7 @@ static void joined(struct thread *thread, bool ok)
         event_waited();                                                                            \
         int failure = real.name arguments;                                                         \
         joined(thread, failure == 0);                                                              \
+        event_synchronised();                                                                      \
         return failure;                                                                            \
     }
 

@@ -5,9 +5,18 @@
 
 #include "base/text.h"
 #include "heap/quarantine.h"
+#include "registry/destruction.h"
 #include "report/finding.h"
 
-enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_CALL, ACCESS_LOCK, ACCESS_SYSTEM, ACCESS_FREE };
+enum access {
+    ACCESS_READ,
+    ACCESS_WRITE,
+    ACCESS_CALL,
+    ACCESS_LOCK,
+    ACCESS_SYSTEM,
+    ACCESS_FREE,
+    ACCESS_DESTROY, /* a destructor was entered */
+};
 
 /* What a thread just did. */
 struct touch {
@@ -37,6 +46,14 @@ void detect_invalid_free(struct finding *finding, const struct touch *touch,
 /* object: the guarded object that holds `self`, or NULL. */
 void detect_pure_virtual_call(struct finding *finding, const struct touch *touch,
                               const struct object *object, const void *self);
+/* touch->address is the `this` that a destructor was entered with. */
+void detect_wild_destructor(struct finding *finding, const struct touch *touch);
+/* Exactly one of object (dead; NULL with its record reused) and block. */
+void detect_double_destruction(struct finding *finding, const struct touch *touch,
+                               const struct object *object, const struct block *block);
+/* ended: a copy, with a touch. */
+void detect_touch_during_destruction(struct finding *finding, const struct destruction *ended,
+                                     const struct object *object);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
 void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what);
 

@@ -13,6 +13,9 @@ static void write_access(struct text *text, const struct finding *finding,
     case ACCESS_LOCK:
         text_format(text, " entered %s() on", touch->function);
         break;
+    case ACCESS_DESTROY:
+        text_add(text, " entered a destructor with a wild `this`: a pointer found at");
+        break;
     case ACCESS_SYSTEM:
         text_format(text, " handed %s()", touch->function);
         break;

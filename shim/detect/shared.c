@@ -29,6 +29,7 @@ void finding_add_object(struct finding *finding, const struct object *object)
     finding->origin = object->birth;
     finding->end_origin = object->end;
     finding->first_word = object->first_word;
+    finding->destructor = object->destructor;
     struct stack site;
     if (site_frames(object->site, &site))
         finding->birth_site = site.frames[0];

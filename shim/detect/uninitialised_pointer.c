@@ -11,9 +11,10 @@ void detect_uninitialised_pointer(struct finding *finding, const struct touch *t
     struct text text = sentence_of(finding), evidence = evidence_of(finding);
     write_thread(&text, &finding->touch.actor);
     text_format(&text, " %s the pointer at offset %lu of ",
-                touch->access == ACCESS_FREE   ? "freed"
-                : touch->access == ACCESS_CALL ? "called through"
-                                               : "followed",
+                touch->access == ACCESS_FREE      ? "freed"
+                : touch->access == ACCESS_DESTROY ? "entered a destructor with a wild `this`:"
+                : touch->access == ACCESS_CALL    ? "called through"
+                                                  : "followed",
                 offset);
     write_what(&text, finding);
     text_add(&text, ", which was never initialised");

@@ -14,7 +14,9 @@
 struct allocator {
     void *(*allocate)(size_t size);
     void (*release)(void *address);
-    size_t (*usable)(void *address);
+    size_t (*usable)(void *address); /* 0: unknown */
+    /* Whether a return address lies in the allocator itself, which relies on what it gets. */
+    bool (*is_caller)(uintptr_t address);
 };
 
 /* heap: whether the hooks see the program's allocations at all. */
@@ -93,6 +95,27 @@ void event_lock_slow(const void *address, const char *function, struct caller ca
 void event_buffer(const void *address, const char *function, struct caller caller);
 /* After a call by which the kernel read `address`: freed memory was sent. Without the guard. */
 void event_sent(const void *address, size_t length, const char *function, struct caller caller);
+
+/* A destructor, whose entry is at `function`, was entered with that `this`; caller is its own.
+ * True: event_destructor_left() is to be called, with the same slot, when it has returned. Call
+ * both without the guard. */
+bool event_destructor_entered(uintptr_t function, void *self, struct caller caller);
+void event_destructor_left(uintptr_t slot);
+/* How many destructors tell, for the coverage line. */
+extern uint32_t event_destructors_seen __attribute__((visibility("hidden")));
+/* Another thread may be destroying the object at that address, on which the calling thread enters
+ * `function` (a static text). Without the guard. */
+void event_touch_slow(const void *address, const char *function, struct caller caller);
+static inline void event_touch(const void *address, const char *function, struct caller caller)
+{
+    if (destruction_any() && arena_contains(address))
+        event_touch_slow(address, function, caller);
+}
+/* The calling thread has waited for another, or has taken a lock. */
+static inline void event_synchronised(void)
+{
+    destruction_synchronised();
+}
 
 void event_pure_virtual(void *self, struct caller caller);
 

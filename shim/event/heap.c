@@ -9,13 +9,13 @@
 
 static struct {
     bool poison_malloc;
-    size_t (*usable)(void *address);
+    struct allocator allocator;
 } heap;
 
 void heap_events_start(const struct options *options, const struct allocator *allocator)
 {
     heap.poison_malloc = options->poison_malloc;
-    heap.usable = allocator->usable;
+    heap.allocator = *allocator;
 }
 
 /* From here until tell() or report_prepared() an exit waits: the thread may be about to report. */
@@ -69,7 +69,7 @@ void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, str
     if (block != NULL && (block->allocations & EVENT_CLOCK_MASK) == 0)
         clock_advance_coarse();
     struct site *site = site_find(block, caller);
-    if (!site_is_spent(site))
+    if (!site_is_spent(site) && !heap.allocator.is_caller(caller.address))
         place = allocate_guarded(size, alignment, origin, caller, site);
     guard_leave();
     return place;
@@ -144,9 +144,12 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
         tell(&finding);
         return true;
     }
+    size_t usable = heap.allocator.usable(address);
+    if (usable == 0)
+        return false;
     uint32_t where =
         phase_is_shutdown() ? stack_keep(caller) : site_find(guard.block, caller)->number;
-    return quarantine_put(guard.block, address, heap.usable(address), where, end);
+    return quarantine_put(guard.block, address, usable, where, end);
 }
 
 bool event_free_slow(void *address, enum origin end, struct caller caller)

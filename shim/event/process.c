@@ -31,6 +31,8 @@ static void write_coverage(struct text *text)
                     guarded + passed, guarded, poisoned, passed);
     else
         text_add(text, "heap not seen; ");
+    if (event_destructors_seen > 0)
+        text_format(text, "%u destructors watched; ", event_destructors_seen);
     text_format(text, "%u threads; guard %s", thread_count(), arena_back_end());
     if (early > 0)
         text_format(text, "; shutdown_memory was full: %lu freed blocks were handed back early",
@@ -129,6 +131,7 @@ void event_forked(bool child)
     thread_forked(child);
     if (!child)
         return;
+    destruction_forked();
     forked_child = true;
     phase_forked();
     report_forked();

@@ -24,6 +24,7 @@ enum patch_refusal {
     PATCH_NO_ROOM,         /* no free addresses within 2 GiB */
     PATCH_FORBIDDEN,       /* the kernel or a security module does not let code be replaced */
     PATCH_NO_DECODER,      /* libZydis is not there */
+    PATCH_THREADS,         /* install: another thread may be between its first instructions */
     PATCH_REFUSALS
 };
 
@@ -36,6 +37,7 @@ struct patch {
     size_t size;        /* bytes of its body; must not be 0 */
     uintptr_t hook;     /* where calls go. The stack is as at the function's entry. */
     uint32_t number;    /* handed to the hook in %r11d; the other registers are the caller's */
+    bool unused;        /* no thread can be running it: its library is just being loaded */
     /* Out. */
     enum patch_refusal refusal;
     uintptr_t original; /* call this to run the original; valid before the install too */

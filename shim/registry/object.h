@@ -42,7 +42,8 @@ struct object {
     thread_reference birth_thread, end_thread;
     uint32_t birth_stack, end_stack;
     uint64_t birth_ticks, end_ticks;
-    uint64_t first_word; /* at the destruction: a vtable pointer tells the type */
+    uintptr_t destructor; /* entry of the outermost one that ran on it; 0: none was seen */
+    uint64_t first_word;  /* at the destruction: a vtable pointer tells the type */
     _Atomic bool opened; /* dead, but given back so that the program could go on */
 };
 

@@ -95,7 +95,7 @@ bool stack_is_ours(uintptr_t address)
     return address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext;
 }
 
-#define ALLOCATORS 64
+#define ALLOCATORS 256
 static struct {
     uintptr_t start, end;
 } allocators[ALLOCATORS];

@@ -58,6 +58,7 @@ struct finding {
     uint64_t offset; /* of the touch */
     bool has_offset;
     enum origin origin, end_origin;
+    uintptr_t destructor;      /* entry of the outermost one that ran on the object, 0 unknown */
     uint64_t first_word;       /* at the destruction, 0 unknown */
     uintptr_t birth_site;      /* innermost program frame of the birth, for deduplication */
     bool with_picture;         /* add what all threads do and what was destroyed lately */

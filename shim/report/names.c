@@ -264,6 +264,13 @@ const char *names_class_of_vtable(uint64_t word)
     return next_field(&name);
 }
 
+const char *names_class_of_destructor(uintptr_t function)
+{
+    const struct module *module = modules_find(function);
+    const char *answer = module == NULL ? "" : ask_about(module, "D ", function);
+    return *answer == '\0' ? NULL : next_field(&answer);
+}
+
 const char *names_type_of_allocation(uintptr_t address, size_t size)
 {
     char prefix[48];

@@ -34,6 +34,8 @@ size_t names_of(uintptr_t address, bool exact, struct named_frame *frames, size_
 const char *names_class_of_vtable(uint64_t word);
 /* The type that the allocation at that return address made, or NULL. */
 const char *names_type_of_allocation(uintptr_t address, size_t size);
+/* The class, or the classes joined by " or ", whose destructor begins there, or NULL. */
+const char *names_class_of_destructor(uintptr_t function);
 void names_end(void);
 
 #endif

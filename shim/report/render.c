@@ -35,6 +35,12 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Crash";
         case KIND_PURE_VIRTUAL_CALL:
             return "Call";
+        case KIND_WILD_DESTRUCTOR:
+            return "Destructor";
+        case KIND_DOUBLE_DESTRUCTION:
+            return "Second destruction";
+        case KIND_TOUCH_DURING_DESTRUCTION:
+            return "Touch";
         default:
             return "Use";
         }
@@ -63,7 +69,7 @@ static void name_stack(struct named_stack *named, const struct stack *stack)
 void name_finding(struct named_finding *named, const struct finding *finding)
 {
     named->finding = finding;
-    named->type = NULL;
+    named->type = named->destroyed = NULL;
     for (int which = 0; which < MOMENTS; which++) {
         const struct moment *moment = finding_moment(finding, (enum moment_kind)which);
         named->stacks[which].count = 0;
@@ -75,8 +81,12 @@ void name_finding(struct named_finding *named, const struct finding *finding)
     for (uint32_t i = 0; i < finding->birth.stack.count && i < 6 && named->type == NULL; i++)
         if (finding->birth.has && finding->guarded)
             named->type = names_type_of_allocation(finding->birth.stack.frames[i], finding->size);
+    if (finding->destructor != 0)
+        named->destroyed = names_class_of_destructor(finding->destructor);
     if (named->type == NULL && finding->first_word != 0)
         named->type = names_class_of_vtable(finding->first_word);
+    if (named->type == NULL)
+        named->type = named->destroyed;
 }
 
 static bool starts_with(const char *string, const char *prefix)
@@ -238,6 +248,8 @@ static void write_object(struct text *text, const struct named_finding *named)
     text_format(text, " at 0x%lx", finding->address);
     if (named->type != NULL)
         text_format(text, ", type %s", named->type);
+    if (named->destroyed != NULL && !text_equal(named->destroyed, named->type))
+        text_format(text, ", destroyed as %s", named->destroyed);
     if (finding->has_offset)
         text_format(text, "; touched at offset %lu", finding->offset);
     if (!finding->guarded)

@@ -19,7 +19,8 @@ enum moment_kind { MOMENT_TOUCH, MOMENT_END, MOMENT_BIRTH, MOMENT_START, MOMENTS
 struct named_finding {
     const struct finding *finding;
     struct named_stack stacks[MOMENTS];
-    const char *type; /* of the object, or NULL */
+    const char *type;      /* of the object, or NULL */
+    const char *destroyed; /* class of the destructor that ran on it, or NULL */
 };
 
 const struct moment *finding_moment(const struct finding *finding, enum moment_kind which);

@@ -137,6 +137,22 @@ static void write_change(struct text *text, const struct named_finding *named)
     case KIND_INVALID_FREE:
         text_add(text, "free the pointer that the allocation returned, not one into its middle");
         break;
+    case KIND_WILD_DESTRUCTOR:
+        text_add(text, "find where the pointer comes from: it was overwritten, or never set, in ");
+        write_place(text, user_frame(&named->stacks[MOMENT_TOUCH]));
+        break;
+    case KIND_DOUBLE_DESTRUCTION:
+        text_add(text,
+                 "one owner destroys: compare the destructor's caller with the destruction in ");
+        write_place(text, end);
+        break;
+    case KIND_TOUCH_DURING_DESTRUCTION:
+        text_add(text, "stop and join ");
+        write_actor(text, &finding->touch.actor);
+        text_add(text, " before the destruction in ");
+        write_place(text, end);
+        text_add(text, ", or first thing in the destructor");
+        break;
     case KIND_PURE_VIRTUAL_CALL:
         text_add(text, "end the calls on the object before its destructor begins: join the thread "
                        "that calls, or stop it in the most derived destructor");

@@ -1,61 +1,16 @@
 /* Tests of the command's ELF reader, over files made in memory. */
 #include "unit.h"
 
+#include "unit/small_elf.h"
+
 #include "outlive/elf_file.h"
 
-#include <elf.h>
-
-/* Small, but with all that the reader looks at. */
-struct image {
-    Elf64_Ehdr header;
-    Elf64_Phdr segments[3];
-    Elf64_Dyn dynamic[4];
-    Elf64_Shdr sections[3];
-    Elf64_Sym symbols[2];
-    char interpreter[32];
-    char strings[64]; /* 1: the needed library, 32: the symbol's name */
-};
-
-static struct image image;
+static struct small_elf image;
 
 static int start(void **state)
 {
     (void)state;
-    image = (struct image){
-        .header = {.e_type = ET_DYN,
-                   .e_machine = EM_X86_64,
-                   .e_phoff = offsetof(struct image, segments),
-                   .e_phentsize = sizeof(Elf64_Phdr),
-                   .e_phnum = 3,
-                   .e_shoff = offsetof(struct image, sections),
-                   .e_shentsize = sizeof(Elf64_Shdr),
-                   .e_shnum = 3},
-        .segments = {{.p_type = PT_LOAD, .p_vaddr = 0x1000, .p_filesz = sizeof(struct image)},
-                     {.p_type = PT_INTERP,
-                      .p_offset = offsetof(struct image, interpreter),
-                      .p_filesz = sizeof image.interpreter},
-                     {.p_type = PT_DYNAMIC,
-                      .p_offset = offsetof(struct image, dynamic),
-                      .p_filesz = sizeof image.dynamic}},
-        .dynamic = {{DT_NEEDED, {.d_val = 1}},
-                    {DT_STRTAB, {.d_ptr = 0x1000 + offsetof(struct image, strings)}},
-                    {DT_NULL, {0}}},
-        .sections = {{0},
-                     {.sh_type = SHT_SYMTAB,
-                      .sh_offset = offsetof(struct image, symbols),
-                      .sh_size = sizeof image.symbols,
-                      .sh_link = 2},
-                     {.sh_type = SHT_STRTAB,
-                      .sh_offset = offsetof(struct image, strings),
-                      .sh_size = sizeof image.strings}},
-        .symbols = {{0}, {.st_name = 32, .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC)}},
-        .interpreter = "/lib64/ld-linux-x86-64.so.2",
-    };
-    memcpy(image.header.e_ident, ELFMAG, SELFMAG);
-    image.header.e_ident[EI_CLASS] = ELFCLASS64;
-    image.header.e_ident[EI_DATA] = ELFDATA2LSB;
-    strcpy(image.strings + 1, "libc.so.6");
-    strcpy(image.strings + 32, "main");
+    small_elf_make(&image);
     return 0;
 }
 
@@ -112,17 +67,17 @@ static void finds_sanitizers(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
         start(NULL);
-        strcpy(image.strings + 1, libraries[i]);
+        strcpy(image.strings + SMALL_ELF_NEEDED, libraries[i]);
         assert_int_equal(inspect(sizeof image), ELF_SANITIZER);
     }
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         start(NULL);
-        strcpy(image.strings + 32, symbols[i]);
+        strcpy(image.strings + SMALL_ELF_FIRST_NAME, symbols[i]);
         assert_int_equal(inspect(sizeof image), ELF_SANITIZER);
-        image.sections[1].sh_type = SHT_DYNSYM;
+        image.sections[SMALL_ELF_SYMTAB].sh_type = SHT_NULL; /* stripped */
         assert_int_equal(inspect(sizeof image), ELF_SANITIZER);
     }
-    strcpy(image.strings + 32, "__asan_initial");
+    strcpy(image.strings + SMALL_ELF_FIRST_NAME, "__asan_initial");
     assert_int_equal(inspect(sizeof image), ELF_FINE);
 }
 
@@ -131,7 +86,7 @@ static void survives_wild_numbers(void **state)
     static const uint64_t numbers[] = {
         0, 1, sizeof image - 1, sizeof image, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX};
     (void)state;
-    for (size_t at = 0; at + sizeof(uint64_t) <= offsetof(struct image, interpreter); at++)
+    for (size_t at = 0; at + sizeof(uint64_t) <= offsetof(struct small_elf, interpreter); at++)
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
             start(NULL);
             memcpy((char *)&image + at, &numbers[i], sizeof numbers[i]);

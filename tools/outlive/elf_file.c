@@ -1,48 +1,9 @@
 /* ELF file: see elf_file.h. Called by target.c. */
 #include "elf_file.h"
 
-#include <elf.h>
-#include <stdint.h>
+#include "patch/elf_image.h"
+
 #include <string.h>
-
-struct view {
-    const unsigned char *bytes;
-    size_t size;
-};
-
-/* Copies a structure out, or fails where the file ends first. */
-static bool take(struct view view, uint64_t offset, void *into, size_t length)
-{
-    if (offset > view.size || length > view.size - offset)
-        return false;
-    memcpy(into, view.bytes + offset, length);
-    return true;
-}
-
-/* A NUL-terminated string inside the file, or NULL. */
-static const char *string_at(struct view view, uint64_t offset)
-{
-    if (offset >= view.size ||
-        memchr(view.bytes + offset, '\0', view.size - (size_t)offset) == NULL)
-        return NULL;
-    return (const char *)view.bytes + offset;
-}
-
-static bool offset_of_address(struct view view, const Elf64_Ehdr *header, uint64_t address,
-                              uint64_t *offset)
-{
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        Elf64_Phdr segment;
-        if (!take(view, header->e_phoff + (uint64_t)i * sizeof segment, &segment, sizeof segment))
-            return false;
-        if (segment.p_type == PT_LOAD && address >= segment.p_vaddr &&
-            address - segment.p_vaddr < segment.p_filesz) {
-            *offset = segment.p_offset + (address - segment.p_vaddr);
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool is_sanitizer_library(const char *name)
 {
@@ -56,24 +17,18 @@ static bool is_sanitizer_library(const char *name)
     return false;
 }
 
-static bool needs_sanitizer(struct view view, const Elf64_Ehdr *header, const Elf64_Phdr *dynamic)
+static bool needs_sanitizer(const struct elf_image *image)
 {
-    uint64_t strings = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (uint64_t at = 0; at + sizeof(Elf64_Dyn) <= dynamic->p_filesz;
-             at += sizeof(Elf64_Dyn)) {
-            Elf64_Dyn entry;
-            if (!take(view, dynamic->p_offset + at, &entry, sizeof entry) || entry.d_tag == DT_NULL)
-                break;
-            if (pass == 0 && entry.d_tag == DT_STRTAB &&
-                !offset_of_address(view, header, entry.d_un.d_ptr, &strings))
-                return false;
-            if (pass == 1 && entry.d_tag == DT_NEEDED) {
-                const char *name = string_at(view, strings + entry.d_un.d_val);
-                if (name != NULL && is_sanitizer_library(name))
-                    return true;
-            }
-        }
+    struct elf_dynamic dynamic;
+    if (!elf_image_dynamic(image, &dynamic))
+        return false;
+    for (size_t i = 0; i < dynamic.count; i++) {
+        Elf64_Dyn entry;
+        elf_dynamic_at(&dynamic, i, &entry);
+        if (entry.d_tag == DT_NEEDED &&
+            is_sanitizer_library(elf_strings_at(&dynamic.strings, entry.d_un.d_val)))
+            return true;
+    }
     return false;
 }
 
@@ -84,65 +39,68 @@ static bool is_sanitizer_symbol(const char *name)
 }
 
 /* clang links its sanitizers statically: the symbol tables tell. */
-static bool defines_sanitizer(struct view view, const Elf64_Ehdr *header)
+static bool has_sanitizer_symbol(const struct elf_image *image, unsigned type)
 {
-    for (unsigned i = 0; i < header->e_shnum; i++) {
-        Elf64_Shdr table, strings;
-        if (header->e_shentsize != sizeof table ||
-            !take(view, header->e_shoff + (uint64_t)i * sizeof table, &table, sizeof table))
-            return false;
-        if ((table.sh_type != SHT_SYMTAB && table.sh_type != SHT_DYNSYM) ||
-            !take(view, header->e_shoff + (uint64_t)table.sh_link * sizeof strings, &strings,
-                  sizeof strings))
-            continue;
-        for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= table.sh_size; at += sizeof(Elf64_Sym)) {
-            Elf64_Sym symbol;
-            if (!take(view, table.sh_offset + at, &symbol, sizeof symbol))
-                break;
-            if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC)
-                continue;
-            const char *name = string_at(view, strings.sh_offset + symbol.st_name);
-            if (name != NULL && is_sanitizer_symbol(name))
-                return true;
-        }
+    struct elf_symbols symbols;
+    if (!elf_image_symbols(image, type, &symbols))
+        return false;
+    for (size_t i = 0; i < symbols.count; i++) {
+        Elf64_Sym symbol;
+        const char *name = elf_symbols_at(&symbols, i, &symbol);
+        if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && is_sanitizer_symbol(name))
+            return true;
     }
     return false;
 }
 
-enum elf_refusal elf_inspect(const unsigned char *bytes, size_t size)
+static enum elf_refusal inspect_header(const unsigned char *bytes, size_t size)
 {
-    struct view view = {bytes, size};
     Elf64_Ehdr header;
-    Elf64_Phdr segment, dynamic = {0};
-    const char *interpreter = NULL;
     if (size < EI_NIDENT || memcmp(bytes, ELFMAG, SELFMAG) != 0)
         return ELF_NOT_ELF;
     if (bytes[EI_CLASS] == ELFCLASS32)
         return ELF_32_BIT;
-    if (!take(view, 0, &header, sizeof header) || bytes[EI_CLASS] != ELFCLASS64 ||
-        bytes[EI_DATA] != ELFDATA2LSB)
+    if (size < sizeof header || bytes[EI_CLASS] != ELFCLASS64 || bytes[EI_DATA] != ELFDATA2LSB)
         return ELF_BROKEN;
+    memcpy(&header, bytes, sizeof header);
     if (header.e_machine != EM_X86_64)
         return ELF_OTHER_MACHINE;
     if (header.e_type != ET_EXEC && header.e_type != ET_DYN)
         return ELF_NOT_EXECUTABLE;
-    for (unsigned i = 0; i < header.e_phnum; i++) {
-        if (header.e_phentsize != sizeof segment ||
-            !take(view, header.e_phoff + (uint64_t)i * sizeof segment, &segment, sizeof segment))
-            return ELF_BROKEN;
+    return ELF_FINE;
+}
+
+/* The loader's path, "" where there is none; NULL: damaged. */
+static const char *interpreter_of(const struct elf_image *image)
+{
+    Elf64_Phdr segment;
+    for (unsigned i = 0; elf_image_segment(image, i, &segment); i++)
         if (segment.p_type == PT_INTERP) {
-            interpreter = string_at(view, segment.p_offset);
-            if (interpreter == NULL)
-                return ELF_BROKEN;
+            const unsigned char *path = elf_image_bytes(image, segment.p_offset, segment.p_filesz);
+            return path == NULL || memchr(path, '\0', segment.p_filesz) == NULL
+                       ? NULL
+                       : (const char *)path;
         }
-        if (segment.p_type == PT_DYNAMIC)
-            dynamic = segment;
-    }
+    return "";
+}
+
+enum elf_refusal elf_inspect(const unsigned char *bytes, size_t size)
+{
+    struct elf_image image;
+    enum elf_refusal refusal = inspect_header(bytes, size);
+    if (refusal != ELF_FINE)
+        return refusal;
+    if (!elf_image_open(&image, bytes, size))
+        return ELF_BROKEN;
+    const char *interpreter = interpreter_of(&image);
     if (interpreter == NULL)
+        return ELF_BROKEN;
+    if (*interpreter == '\0')
         return ELF_STATIC;
     if (strstr(interpreter, "ld-musl") != NULL)
         return ELF_MUSL;
-    if (needs_sanitizer(view, &header, &dynamic) || defines_sanitizer(view, &header))
+    if (needs_sanitizer(&image) || has_sanitizer_symbol(&image, SHT_SYMTAB) ||
+        has_sanitizer_symbol(&image, SHT_DYNSYM))
         return ELF_SANITIZER;
     return ELF_FINE;
 }

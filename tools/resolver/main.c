@@ -1,5 +1,6 @@
 /* outlive-resolver: turns addresses into names for the shim, which starts it in a process of its
  * own when it writes a report. The protocol is docs/resolver.md. */
+#include "destroyed.h"
 #include "module.h"
 #include "type.h"
 
@@ -34,6 +35,14 @@ static void answer_type(struct module *module, const char *rest)
     if (name != NULL)
         printf("%s\n", name);
     free(name);
+}
+
+static void answer_destroyed(struct module *module, const char *digits)
+{
+    char *classes = destroyed_classes(module, strtoull(digits, NULL, 16));
+    if (classes != NULL)
+        printf("%s\n", classes);
+    free(classes);
 }
 
 static struct module *select_module(char *rest)
@@ -84,6 +93,8 @@ int main(int count, char **arguments)
             answer_data(module, line + 2);
         else if (module != NULL && strncmp(line, "T ", 2) == 0)
             answer_type(module, line + 2);
+        else if (module != NULL && strncmp(line, "D ", 2) == 0)
+            answer_destroyed(module, line + 2);
         putchar('\n');
         if (fflush(stdout) != 0)
             return 1;

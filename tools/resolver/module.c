@@ -316,6 +316,21 @@ const char *module_function_at(struct module *module, uint64_t address)
     return name != NULL && offset == 0 && GELF_ST_TYPE(symbol.st_info) == STT_FUNC ? name : NULL;
 }
 
+const char *module_name_at(struct module *module, int *at, uint64_t address)
+{
+    int symbols = dwfl_module_getsymtab(module->dwfl_module);
+    while (*at < symbols) {
+        GElf_Sym symbol;
+        GElf_Addr value;
+        const char *name = dwfl_module_getsym_info(module->dwfl_module, (*at)++, &symbol, &value,
+                                                   NULL, NULL, NULL);
+        if (name != NULL && value == address + module->bias &&
+            GELF_ST_TYPE(symbol.st_info) == STT_FUNC)
+            return name;
+    }
+    return NULL;
+}
+
 static void add_source_line(Dwarf_Die *unit, Dwarf_Addr inside, struct frame *frame)
 {
     Dwarf_Line *line = dwarf_getsrc_die(unit, inside);

@@ -40,6 +40,10 @@ Elf *module_elf(struct module *module);
 /* The raw name of the function that begins at exactly this address, or NULL. The module's. */
 const char *module_function_at(struct module *module, uint64_t address);
 
+/* The raw names of functions that begin at exactly this address, one a call; *at is 0 at first.
+ * NULL past the last. The module's. */
+const char *module_name_at(struct module *module, int *at, uint64_t address);
+
 /* Follows an inlined or out-of-line copy to where the function is declared; returns `into`. */
 Dwarf_Die *declaration_of(Dwarf_Die *die, Dwarf_Die *into);
 

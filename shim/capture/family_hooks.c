@@ -1,0 +1,165 @@
+/* Family hooks: see family_hooks.h. A block with a place of its own must never come to the real
+ * functions: it is moved into their heap first, or ended. */
+#include "capture/family_hooks.h"
+
+#include "capture/real.h"
+
+#include "event/event.h"
+#include "heap/arena.h"
+
+#define NATURAL 16
+
+typedef uintptr_t word; /* an argument that is only passed on */
+
+enum {
+#define FAMILY(kind, name) INDEX_##name,
+#include "capture/family_hooks.def"
+#undef FAMILY
+    FAMILY_COUNT
+};
+
+/* Five words: as many as any of these functions takes, all in registers. */
+static uintptr_t real_of[FAMILY_COUNT];
+#define REAL(name, ...)                                                                            \
+    ((uintptr_t(*)(word, word, word, word, word))real_of[INDEX_##name])(__VA_ARGS__)
+
+static bool shares_heap;
+
+void family_start(bool shares)
+{
+    shares_heap = shares;
+}
+
+/* True: the block has been taken. */
+static inline bool taken(word address, struct caller caller)
+{
+    void *block = (void *)address;
+    return block != NULL && (shares_heap || arena_contains(block)) &&
+           event_free(block, ORIGIN_FREE, caller);
+}
+
+static uintptr_t make_in_family(size_t size);
+
+/* A block with a place of its own is exchanged for one of the real heap. 0: there is none. */
+static word moved(word address, struct caller caller)
+{
+    const void *block = (const void *)address;
+    if (!arena_contains(block))
+        return address;
+    const struct object *object = arena_object(block);
+    if (object == NULL || object->address != address ||
+        atomic_load(&object->state) != OBJECT_LIVE) {
+        (void)event_free((void *)address, ORIGIN_FREE, caller); /* tells what is wrong with it */
+        return 0;
+    }
+    uintptr_t fresh = make_in_family(object->size);
+    if (fresh != 0) {
+        __builtin_memcpy((void *)fresh, block, object->size);
+        (void)event_free((void *)address, ORIGIN_REALLOC, caller);
+    }
+    return fresh;
+}
+
+/* What makes a block of the heap that the function works on, where that is not malloc's. */
+static uintptr_t make_in_family(size_t size)
+{
+    static const int makers[] = {INDEX_je_malloc, INDEX_tc_malloc, INDEX_mi_malloc};
+    for (size_t i = 0; !shares_heap && i < sizeof makers / sizeof *makers; i++)
+        if (real_of[makers[i]] != 0)
+            return ((uintptr_t(*)(size_t))real_of[makers[i]])(size);
+    return (uintptr_t)real_allocate(size);
+}
+
+static inline word size_or_zero(word address)
+{
+    const struct object *object = arena_object((const void *)address);
+    return object == NULL ? 0 : object->size;
+}
+
+#define HOOK_FREE(name)                                                                            \
+    static void hook_##name(word block, word b, word c)                                            \
+    {                                                                                              \
+        if (!taken(block, CALLER_HERE()))                                                          \
+            (void)REAL(name, block, b, c, 0, 0);                                                   \
+    }
+#define HOOK_RESIZE(name)                                                                          \
+    static word hook_##name(word block, word b, word c, word d, word e)                            \
+    {                                                                                              \
+        word there = moved(block, CALLER_HERE());                                                  \
+        return block != 0 && there == 0 ? 0 : REAL(name, there, b, c, d, e);                       \
+    }
+#define HOOK_RESIZE_SECOND(name)                                                                   \
+    static word hook_##name(word heap, word block, word c, word d, word e)                         \
+    {                                                                                              \
+        word there = moved(block, CALLER_HERE());                                                  \
+        return block != 0 && there == 0 ? 0 : REAL(name, heap, there, c, d, e);                    \
+    }
+#define HOOK_SIZE(name)                                                                            \
+    static word hook_##name(word block, word b)                                                    \
+    {                                                                                              \
+        return arena_contains((const void *)block) ? size_or_zero(block)                           \
+                                                   : REAL(name, block, b, 0, 0, 0);                \
+    }
+#define HOOK_KEEP(name)                                                                            \
+    static word hook_##name(word block, word b)                                                    \
+    {                                                                                              \
+        return arena_contains((const void *)block) ? 0 : REAL(name, block, b, 0, 0, 0);            \
+    }
+#define HOOK_MALLOC(name)                                                                          \
+    static word hook_##name(word size)                                                             \
+    {                                                                                              \
+        void *place = event_allocate(size, NATURAL, ORIGIN_MALLOC, CALLER_HERE());                 \
+        return place != NULL ? (word)place : REAL(name, size, 0, 0, 0, 0);                         \
+    }
+#define HOOK_CALLOC(name)                                                                          \
+    static word hook_##name(word count, word size)                                                 \
+    {                                                                                              \
+        word total;                                                                                \
+        void *place = NULL;                                                                        \
+        if (!__builtin_mul_overflow(count, size, &total))                                          \
+            place = event_allocate(total, NATURAL, ORIGIN_CALLOC, CALLER_HERE());                  \
+        return place != NULL ? (word)place : REAL(name, count, size, 0, 0, 0);                     \
+    }
+
+/* jemalloc(3): flags hold the alignment's logarithm in six bits, then MALLOCX_ZERO; a thread cache
+ * or an arena above these is the caller's own choice of place, which is respected. */
+#define FLAGS_ALIGNMENT 0x3f
+#define FLAGS_ZERO 0x40
+
+#define HOOK_MALLOCX(name)                                                                         \
+    static word hook_##name(word size, word flags)                                                 \
+    {                                                                                              \
+        void *place = NULL;                                                                        \
+        size_t alignment = (size_t)1 << (flags & FLAGS_ALIGNMENT);                                 \
+        if (((uint32_t)flags & ~(uint32_t)(FLAGS_ALIGNMENT | FLAGS_ZERO)) == 0 && size != 0)       \
+            place = event_allocate(size, alignment < NATURAL ? NATURAL : alignment,                \
+                                   (flags & FLAGS_ZERO) != 0 ? ORIGIN_CALLOC : ORIGIN_MALLOC,      \
+                                   CALLER_HERE());                                                 \
+        return place != NULL ? (word)place : REAL(name, size, flags, 0, 0, 0);                     \
+    }
+/* Resizes in place or not at all, and tells the size that came of it. */
+#define HOOK_XALLOCX(name)                                                                         \
+    static word hook_##name(word block, word size, word extra, word flags)                         \
+    {                                                                                              \
+        struct object *object = arena_object((const void *)block);                                 \
+        if (!arena_contains((const void *)block))                                                  \
+            return REAL(name, block, size, extra, flags, 0);                                       \
+        if (object != NULL && (flags & FLAGS_ZERO) == 0)                                           \
+            (void)event_resize(object, size);                                                      \
+        return object == NULL ? 0 : object->size;                                                  \
+    }
+
+#define FAMILY(kind, name) HOOK_##kind(name)
+#include "capture/family_hooks.def"
+#undef FAMILY
+
+const struct family_entry *family_entries(size_t *count)
+{
+#define FAMILY(kind, name) {#name, (uintptr_t)&hook_##name, &real_of[INDEX_##name]},
+    static const struct family_entry entries[] = {
+#include "capture/family_hooks.def"
+    };
+#undef FAMILY
+    *count = sizeof entries / sizeof *entries;
+    return entries;
+}
