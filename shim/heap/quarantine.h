@@ -41,7 +41,7 @@ static inline bool quarantine_put(struct thread_block *owner, void *address, siz
 void quarantine_begin_shutdown(void);
 /* All blocks of an ending thread leave, unless the shutdown phase has begun. */
 void quarantine_flush(struct thread_block *owner);
-/* Looks for late writes in everything that is still here: at exit. */
+/* Looks for late writes in what is still here, in a part of it where very many died: at exit. */
 void quarantine_check(void);
 
 /* The block that a poison word names, if the word is true and the block is still here.
