@@ -114,8 +114,7 @@ static void look_inside(struct walk *walk, const struct body *entry)
             writes(instruction.opcode, &immediate) && walk->written_count < WRITTEN_MOST &&
             !is_written(walk, target) && is_variable(walk->image, target))
             walk->written[walk->written_count++] = target;
-        struct body *next =
-            instruction.branches ? body_at(&walk->bodies, target) : NULL;
+        struct body *next = instruction.branches ? body_at(&walk->bodies, target) : NULL;
         if (next != NULL && !next->is_entry)
             next->is_inside = true;
     }

@@ -170,8 +170,10 @@ static size_t step_out(unw_cursor_t *cursor, uintptr_t *frames, size_t used, siz
     return used;
 }
 
-/* The slow way. */
-static size_t frames_by_steps(struct caller caller, uintptr_t *frames, size_t most)
+/* The slow way. Its large frame must not lie on small stacks while libunwind works for the usual
+ * one. */
+static __attribute__((noinline)) size_t frames_by_steps(struct caller caller, uintptr_t *frames,
+                                                        size_t most)
 {
     uintptr_t found[STACK_FRAMES];
     unw_context_t context;
