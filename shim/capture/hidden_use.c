@@ -24,8 +24,8 @@ struct walk {
     const struct hidden_use *use;
     const struct elf_image *image;
     struct bodies bodies;
-    uint64_t first, last;  /* entries */
-    struct body **reached; /* from the program's start */
+    uint64_t first, last; /* entries */
+    uint32_t *reached;    /* from the program's start: places in the table */
     size_t reached_count;
     uint64_t written[WRITTEN_MOST];
     size_t written_count;
@@ -62,19 +62,14 @@ static bool add_body(const struct function *function, void *context)
     return true;
 }
 
-/* Opcodes that write their first operand (Intel SDM volume 2, appendix A); *immediate: the bytes
- * behind it. */
-static bool writes(uint8_t opcode, unsigned *immediate)
+/* Opcodes that write their first operand (Intel SDM volume 2, appendix A). */
+static bool writes(uint8_t opcode)
 {
-    static const struct {
-        uint8_t opcode, immediate;
-    } known[] = {{0x89, 0}, {0x88, 0}, {0xc7, 4}, {0xc6, 1}, {0x01, 0}, {0x29, 0}, {0x83, 1},
-                 {0x81, 4}, {0xff, 0}, {0x87, 0}, {0xb1, 0}, {0xc1, 0}, {0x11, 0}, {0x7f, 0}};
+    static const uint8_t known[] = {0x89, 0x88, 0xc7, 0xc6, 0x01, 0x29, 0x83,
+                                    0x81, 0xff, 0x87, 0xb1, 0xc1, 0x11, 0x7f};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].opcode == opcode) {
-            *immediate = known[i].immediate;
+        if (known[i] == opcode)
             return true;
-        }
     return false;
 }
 
@@ -105,14 +100,13 @@ static void look_inside(struct walk *walk, const struct body *entry)
 {
     const unsigned char *bytes = elf_image_at(walk->image, entry->start, entry->size);
     struct instruction instruction;
-    unsigned immediate;
     for (uint64_t at = 0; bytes != NULL && at < entry->size; at += instruction.length) {
         if (!decode(&instruction, bytes + at, entry->size - at))
             return;
         uint64_t target = entry->start + at + instruction.length + (uint64_t)instruction.relative;
-        if (instruction.rip_at != 0 && !instruction.is_lea &&
-            writes(instruction.opcode, &immediate) && walk->written_count < WRITTEN_MOST &&
-            !is_written(walk, target) && is_variable(walk->image, target))
+        if (instruction.rip_at != 0 && !instruction.is_lea && writes(instruction.opcode) &&
+            walk->written_count < WRITTEN_MOST && !is_written(walk, target) &&
+            is_variable(walk->image, target))
             walk->written[walk->written_count++] = target;
         struct body *next = instruction.branches ? body_at(&walk->bodies, target) : NULL;
         if (next != NULL && !next->is_entry)
@@ -131,35 +125,32 @@ static void reach(struct walk *walk, struct body *body)
         is_in_range(walk, body->start))
         return;
     body->is_reached = true;
-    walk->reached[walk->reached_count++] = body;
-}
-
-/* What may be a reference to a function, by its bytes, whether or not an instruction begins there:
- * what is outside is large. A call, a jump, an address taken. */
-static uint64_t referred(const unsigned char *bytes, uint64_t address)
-{
-    int32_t distance;
-    __builtin_memcpy(&distance, bytes + 1, sizeof distance);
-    if (bytes[0] == 0xe8 || bytes[0] == 0xe9 || (bytes[0] & 0xf0) == 0x80 ||
-        (bytes[0] & 0xc7) == 0x05) /* behind 0x0f, or an opcode */
-        return address + 5 + (uint64_t)(int64_t)distance;
-    return (bytes[0] & 0xf8) == 0xb8 ? (uint64_t)(uint32_t)distance : 0;
+    walk->reached[walk->reached_count++] = (uint32_t)(body - walk->bodies.table);
 }
 
 /* Goes on from a body that is reached. True: it uses the inside. */
 static bool uses(struct walk *walk, const struct body *body)
 {
     const unsigned char *bytes = elf_image_at(walk->image, body->start, body->size);
-    for (uint64_t at = 0; bytes != NULL && at + 5 <= body->size; at++) {
-        unsigned immediate;
-        uint64_t target = referred(bytes + at, body->start + at);
-        if (target == 0)
-            continue;
-        if (!walk->use->by_range && at > 0 && (bytes[at] & 0xc7) == 0x05 &&
-            writes(bytes[at - 1], &immediate) && is_written(walk, target + immediate))
+    struct instruction instruction;
+    for (uint64_t at = 0; bytes != NULL && at < body->size; at += instruction.length) {
+        if (!decode(&instruction, bytes + at, body->size - at))
+            return false;
+        uint64_t end = at + instruction.length;
+        uint64_t target = body->start + end + (uint64_t)instruction.relative;
+        if (!walk->use->by_range && instruction.rip_at != 0 && !instruction.is_lea &&
+            writes(instruction.opcode) && is_written(walk, target))
             return true;
+        if (!instruction_branches(&instruction) && instruction.rip_at == 0) {
+            /* An address taken at a fixed place stands in the last four bytes. */
+            uint32_t taken;
+            if (walk->image->header.e_type != ET_EXEC || instruction.length < 5)
+                continue;
+            __builtin_memcpy(&taken, bytes + end - sizeof taken, sizeof taken);
+            target = taken;
+        }
         struct body *next = body_at(&walk->bodies, target);
-        if (next == NULL)
+        if (next == NULL || next == body)
             continue;
         if (!next->is_entry &&
             (walk->use->by_range ? is_in_range(walk, next->start) : next->is_inside))
@@ -211,8 +202,8 @@ static bool find_use(struct walk *walk)
         walk->first = entry->start < walk->first ? entry->start : walk->first;
         walk->last = entry->start > walk->last ? entry->start : walk->last;
     }
-    for (size_t i = 0; i < walk->bodies.size && !use->by_range; i++)
-        if (walk->bodies.table[i].is_entry)
+    for (size_t i = 0; i < walk->bodies.size; i++)
+        if (walk->bodies.table[i].is_entry || is_in_range(walk, walk->bodies.table[i].start))
             look_inside(walk, &walk->bodies.table[i]);
     note_initial(walk, DT_INIT_ARRAY, DT_INIT_ARRAYSZ);
     note_initial(walk, DT_FINI_ARRAY, DT_FINI_ARRAYSZ);
@@ -220,7 +211,7 @@ static bool find_use(struct walk *walk)
     if (!use->by_range) /* allocators have such tables themselves */
         reach_by_data(walk);
     for (size_t i = 0; i < walk->reached_count; i++)
-        if (uses(walk, walk->reached[i]))
+        if (uses(walk, &walk->bodies.table[walk->reached[i]]))
             return true;
     return false;
 }
