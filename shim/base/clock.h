@@ -26,7 +26,7 @@ uint64_t clock_milliseconds(void); /* monotonic, exact, a few tens of nanosecond
 
 /* A monotonic time in milliseconds that costs one load. It moves only when clock_advance_coarse()
  * is called, which hooks do every so many events. */
-extern _Atomic uint64_t clock_coarse;
+extern _Atomic uint64_t clock_coarse __attribute__((visibility("hidden")));
 
 static inline uint64_t clock_coarse_milliseconds(void)
 {

@@ -2,7 +2,10 @@
 #include "capture/allocator.h"
 
 #include "capture/family_hooks.h"
+#include "capture/hidden_use.h"
+#include "capture/linked_runtime.h"
 #include "capture/real.h"
+#include "capture/relay.h"
 #include "capture/sized_allocator.h"
 #include "capture/symbol.h"
 
@@ -10,6 +13,7 @@
 #include "base/text.h"
 #include "event/event.h"
 #include "patch/functions.h"
+#include "patch/lto.h"
 #include "patch/module_file.h"
 #include "patch/patch.h"
 #include "registry/stack.h"
@@ -33,6 +37,7 @@ struct entry {
 #define MOST 192
 static struct entry entries[MOST];
 static size_t entry_count, standard_count;
+static struct entry *pure_virtual; /* no part of the allocator, but of what is linked in with it */
 
 enum { BUCKETS = 512 };
 static uint8_t bucket_of[BUCKETS]; /* entry number + 1, by hash of the name */
@@ -66,6 +71,8 @@ static void list_entries(void)
     const struct family_entry *family = family_entries(&count);
     for (size_t i = 0; i < count; i++)
         add_entry(family[i].name, family[i].hook, family[i].real);
+    pure_virtual = &entries[entry_count];
+    add_entry("__cxa_pure_virtual", (uintptr_t)&__cxa_pure_virtual, &real.__cxa_pure_virtual);
 }
 
 static struct entry *entry_named(const char *name)
@@ -101,6 +108,108 @@ static bool note_function(const struct function *function, void *context)
     return true;
 }
 
+/* Operators new that have no name: what they get from malloc is theirs. */
+static struct {
+    uintptr_t start, end;
+} news[RUNTIME_NEWS];
+static size_t new_count;
+static bool hides_new; /* the program has some that were not found */
+
+bool allocator_is_new(uintptr_t address)
+{
+    for (size_t i = 0; i < new_count; i++)
+        if (address > news[i].start && address <= news[i].end)
+            return true;
+    return false;
+}
+
+/* What a stripped program has linked in. */
+static void find_runtime(const struct module_file *file, uintptr_t bias)
+{
+    struct linked_runtime runtime;
+    uintptr_t start = entry_named("malloc")->start;
+    if (!patch_start())
+        return;
+    linked_runtime_find(&runtime, file, bias, start == 0 ? 0 : start - bias);
+    for (size_t i = 0; i < RUNTIME_NEWS && runtime.news[i].size != 0; i++) {
+        news[new_count].start = bias + runtime.news[i].start;
+        news[new_count].end = news[new_count].start + runtime.news[i].size;
+        stack_add_allocator((const void *)news[new_count++].start, runtime.news[i].size);
+    }
+    if (runtime.pure_virtual.size != 0 && pure_virtual->start == 0) {
+        pure_virtual->start = bias + runtime.pure_virtual.start;
+        pure_virtual->size = runtime.pure_virtual.size;
+    }
+    hides_new = runtime.is_there && new_count == 0;
+}
+
+/* operator new is the C++ library's, linked in: libstdc++'s own file for it is among the program's
+ * (gcc's libstdc++-v3/libsupc++). */
+static bool has_library_new;
+
+/* Why patching the entries would not see all calls of the program's allocator, or NULL. */
+static const char *hidden_calls;
+static bool is_lto; /* the program */
+
+static bool is_known_family(void)
+{
+    return was_found("mallocx") || was_found("tc_malloc") || was_found("mi_malloc");
+}
+
+/* Texts that their libraries print. */
+static bool is_known_archive(const struct elf_image *image)
+{
+    static const char *const texts[] = {"<jemalloc>: ", "tcmalloc: allocation failed",
+                                        "mimalloc: "};
+    Elf64_Shdr data;
+    const unsigned char *bytes =
+        elf_image_section_named(image, ".rodata", &data) && data.sh_type != SHT_NOBITS
+            ? elf_image_bytes(image, data.sh_offset, data.sh_size)
+            : NULL;
+    for (uint64_t at = 0; bytes != NULL && at < data.sh_size; at++)
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            size_t size = text_length(texts[i]);
+            if (bytes[at] == (unsigned char)texts[i][0] && size <= data.sh_size - at &&
+                __builtin_memcmp(bytes + at, texts[i], size) == 0)
+                return true;
+        }
+    return false;
+}
+
+static void find_hidden_calls(const struct module_file *file, uintptr_t bias)
+{
+    static struct function found[MOST];
+    struct hidden_use use = {.file = file, .bias = bias, .entries = found};
+    hidden_calls = NULL;
+    if (!was_found("malloc") || !was_found("free"))
+        return;
+    if (is_lto) {
+        hidden_calls = "built with link-time optimisation, which may have put copies of it into "
+                       "its callers";
+        return;
+    }
+    for (size_t i = 0; i < entry_count; i++)
+        if (entries[i].start != 0 && &entries[i] != pure_virtual)
+            found[use.count++] =
+                (struct function){.start = entries[i].start - bias, .size = entries[i].size};
+    if (is_known_family() || !patch_start()) /* all that takes blocks has its name */
+        return;
+    use.by_range = is_known_archive(&file->image);
+    if (hidden_use_any(&use))
+        hidden_calls = use.by_range
+                           ? "the program calls functions of it whose names are stripped"
+                           : "the program reaches it by other functions, too, or has copies of it";
+}
+
+static void find_in_program(const struct module_file *file, uintptr_t bias)
+{
+    is_lto = lto_is_built(&file->image) || (file->debug.size != 0 && lto_is_built(&file->debug));
+    bool is_stripped = !functions_has_symtab(&file->image) && file->debug.size == 0;
+    if (is_lto || (is_stripped && !was_found("_Znwm")))
+        find_runtime(file, bias);
+    find_hidden_calls(file, bias);
+}
+
 /* The allocator's functions in one module. False: its file cannot be read. */
 static bool find_entries(const struct link_map *module)
 {
@@ -115,6 +224,11 @@ static bool find_entries(const struct link_map *module)
     if (loaded) {
         (void)module_file_open_debug(&file);
         (void)module_file_functions(&file, note_function, &bias);
+        has_library_new = functions_has_source(&file.image, "new_op.cc") ||
+                          functions_has_source(&file.debug, "new_op.cc");
+        hidden_calls = NULL;
+        if (module->l_name[0] == '\0')
+            find_in_program(&file, bias);
     }
     module_file_close(&file);
     return loaded;
@@ -157,6 +271,12 @@ bool allocator_is_caller(uintptr_t address)
     return false;
 }
 
+static bool has_result(const struct entry *entry)
+{
+    return !text_equal(entry->name, "free") && !text_equal(entry->name, "cfree") &&
+           text_find(entry->name, "_Zd") != entry->name;
+}
+
 /* Several names of one body are one patch, with the hook of the first. */
 static struct entry *first_with_same_start(struct entry *entry)
 {
@@ -169,16 +289,20 @@ static struct entry *first_with_same_start(struct entry *entry)
 /* Patches all entries that were found, whole or not at all. */
 static bool take_entries(const struct link_map *module)
 {
+    bool own_code = module->l_name[0] == '\0' && !is_known_family();
     static struct patch patches[MOST];
     size_t count = 0;
     for (size_t i = 0; i < entry_count; i++) {
         struct entry *entry = &entries[i];
-        if (entry->start == 0 || first_with_same_start(entry) != entry)
+        if (entry->start == 0 || entry == pure_virtual || first_with_same_start(entry) != entry)
             continue;
-        patches[count++] = (struct patch){.function = entry->start,
-                                          .size = entry->size,
-                                          .hook = entry->hook,
-                                          .number = (uint32_t)i};
+        bool may_be_inside = own_code && !(is_operator(entry) && has_library_new);
+        patches[count++] = (struct patch){
+            .function = entry->start,
+            .size = entry->size,
+            .hook =
+                may_be_inside ? relay_to((uint32_t)i, entry->hook, has_result(entry)) : entry->hook,
+            .number = (uint32_t)i};
     }
     if (count == 0)
         return true;
@@ -216,6 +340,22 @@ static bool take_entries(const struct link_map *module)
     return true;
 }
 
+/* Whether or not the heap can be seen. */
+static void take_pure_virtual(void)
+{
+    struct patch patch = {
+        .function = pure_virtual->start, .size = pure_virtual->size, .hook = pure_virtual->hook};
+    if (patch.function == 0 || !patch_start())
+        return;
+    patch_prepare(&patch, 1);
+    if (patch.refusal != PATCH_FINE)
+        return;
+    __typeof__(real.__cxa_pure_virtual) before = real.__cxa_pure_virtual;
+    __builtin_memcpy(pure_virtual->real, &patch.original, sizeof patch.original);
+    if (!patch_install(&patch, 1))
+        real.__cxa_pure_virtual = before;
+}
+
 static void forget_entries(bool (*keep)(const struct entry *entry))
 {
     for (size_t i = 0; i < entry_count; i++)
@@ -231,11 +371,6 @@ static bool is_family(const struct entry *entry)
 static bool is_family_or_operator(const struct entry *entry)
 {
     return is_family(entry) || is_operator(entry);
-}
-
-static bool is_known_family(void)
-{
-    return was_found("mallocx") || was_found("tc_malloc") || was_found("mi_malloc");
 }
 
 static bool is_standard_library(const char *file)
@@ -263,7 +398,14 @@ static bool take_first(const struct link_map *module, bool may_patch, struct all
         tell_refusal(module, "", "its functions are not in its symbol tables");
         return false;
     }
+    take_pure_virtual();
     bool has_size = was_found("malloc_usable_size"), has_new = was_found("_Znwm");
+    if (hidden_calls == NULL && !has_new && hides_new)
+        hidden_calls = "its operators new and delete have no names: the program is stripped";
+    if (hidden_calls != NULL) {
+        tell_refusal(module, "", hidden_calls);
+        return false;
+    }
     bool known = is_known_family();
     family_start(true);
     if (!take_entries(module))
@@ -271,7 +413,7 @@ static bool take_first(const struct link_map *module, bool may_patch, struct all
     if (!has_size && !sized_allocator_start())
         report_add_off("poison (no memory to keep the sizes of blocks)");
     if (has_new)
-        found->new_policy = known ? NEW_IS_MALLOC : NEW_IS_PROGRAMS;
+        found->new_policy = known || has_library_new ? NEW_IS_MALLOC : NEW_IS_PROGRAMS;
     found->patched = true;
     return true;
 }
@@ -285,13 +427,20 @@ static bool take_rest(const struct link_map *module, bool is_program, struct all
     if (is_program && was_found("malloc") && was_found("free"))
         report_add_off("blocks of a malloc that the program keeps to itself");
     bool has_new = was_found("_Znwm");
+    if (is_program)
+        take_pure_virtual();
+    if (is_program && is_lto) { /* what they have from malloc is seen */
+        if ((was_found("_Znwm") && new_count == 0) || was_found("je_malloc") || is_known_family())
+            report_add_off("allocators of the program beside malloc, which was built with LTO");
+        return true;
+    }
     if (!is_program || is_known_family())
         family_start(!is_program);
     forget_entries(is_program ? is_family_or_operator : is_family);
     if (!take_entries(module))
         return false;
     if (is_program && has_new)
-        found->new_policy = NEW_IS_PROGRAMS;
+        found->new_policy = has_library_new ? NEW_IS_MALLOC : NEW_IS_PROGRAMS;
     return true;
 }
 

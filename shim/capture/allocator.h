@@ -22,5 +22,7 @@ struct allocator_found allocator_take(bool may_patch);
 /* True for a return address inside one of the entries that were taken over: the allocator calls
  * itself, and relies on what it gets. */
 bool allocator_is_caller(uintptr_t address);
+/* The same for an operator new that has no name and was not taken over itself. */
+bool allocator_is_new(uintptr_t address);
 
 #endif

@@ -149,6 +149,22 @@ static inline word size_or_zero(word address)
         return object == NULL ? 0 : object->size;                                                  \
     }
 
+/* mi_heap_destroy() ends all blocks of a heap at once, those in quarantine too: blocks of a
+ * program's own heaps must not be kept. */
+static bool own_heaps;
+
+#define HOOK_OWN_HEAP(name)                                                                        \
+    static word hook_##name(word a, word b)                                                        \
+    {                                                                                              \
+        __atomic_store_n(&own_heaps, true, __ATOMIC_RELAXED);                                      \
+        return REAL(name, a, b, 0, 0, 0);                                                          \
+    }
+#define HOOK_ASKED(name)                                                                           \
+    static word hook_##name(word a, word b)                                                        \
+    {                                                                                              \
+        return REAL(name, a, b, 0, 0, 0);                                                          \
+    }
+
 #define FAMILY(kind, name) HOOK_##kind(name)
 #include "capture/family_hooks.def"
 #undef FAMILY
@@ -162,4 +178,25 @@ const struct family_entry *family_entries(size_t *count)
 #undef FAMILY
     *count = sizeof entries / sizeof *entries;
     return entries;
+}
+
+static size_t (*usable_behind)(void *address);
+
+static size_t usable_in_main_heap(void *address)
+{
+    if (__atomic_load_n(&own_heaps, __ATOMIC_RELAXED)) {
+        word heap = REAL(mi_heap_get_backing, 0, 0, 0, 0, 0);
+        if ((uint8_t)REAL(mi_heap_contains_block, heap, (word)address, 0, 0, 0) == 0) /* a bool */
+            return 0;
+    }
+    return usable_behind(address);
+}
+
+void family_stand_between(struct allocator *allocator)
+{
+    if (!shares_heap || real_of[INDEX_mi_heap_get_backing] == 0 ||
+        real_of[INDEX_mi_heap_contains_block] == 0)
+        return;
+    usable_behind = allocator->usable;
+    allocator->usable = allocator->usable_of_new = usable_in_main_heap;
 }

@@ -4,6 +4,8 @@
 #ifndef OUTLIVE_CAPTURE_FAMILY_HOOKS_H
 #define OUTLIVE_CAPTURE_FAMILY_HOOKS_H
 
+#include "event/event.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,5 +21,8 @@ const struct family_entry *family_entries(size_t *count);
 /* Whether these functions work on the same heap as malloc and free. If not, their blocks may have a
  * place of their own, but do not pass the quarantine, whose way out is free. */
 void family_start(bool shares_heap);
+
+/* Once the functions were taken over: which blocks may be kept from reuse at all. */
+void family_stand_between(struct allocator *allocator);
 
 #endif

@@ -2,6 +2,7 @@
  * fault, asks the event layer, and hands what is not ours to the program as the kernel would have:
  * it builds the program's signal frame and returns into it, so masks, signal stacks, siglongjmp and
  * changes to the context all work. Runs on the thread's signal stack. */
+#include "capture/entry.h"
 #include "capture/operand.h"
 #include "capture/real.h"
 #include "capture/signals.h"
@@ -335,7 +336,10 @@ __asm__(".pushsection .text\n"
 void signals_handle_fault(int number, siginfo_t *info, void *context)
 {
     ucontext_t *interrupted = context;
-    uintptr_t go_on = probe_fault((uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP]);
+    uintptr_t at = (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
+    uintptr_t go_on = probe_fault(at);
+    if (go_on == 0)
+        go_on = entry_fault(at);
     if (go_on != 0) {
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)go_on;
         return;

@@ -20,7 +20,7 @@ static inline void release(void *address, enum origin end, struct caller caller)
 
 EXPORT void *malloc(size_t size)
 {
-    void *place = event_allocate(size, NATURAL, ORIGIN_MALLOC, CALLER_HERE());
+    void *place = event_allocate(size, NATURAL, ORIGIN_MALLOC, CALLER_OF_RELAY());
     if (__builtin_expect(place != NULL, 0))
         return place;
     return __builtin_expect(real.malloc != NULL, 1) ? real.malloc(size) : real_allocate(size);
@@ -30,7 +30,7 @@ EXPORT void *calloc(size_t count, size_t size)
 {
     size_t total;
     if (!__builtin_mul_overflow(count, size, &total)) {
-        void *place = event_allocate(total, NATURAL, ORIGIN_CALLOC, CALLER_HERE());
+        void *place = event_allocate(total, NATURAL, ORIGIN_CALLOC, CALLER_OF_RELAY());
         if (place != NULL)
             return place;
     }
@@ -41,12 +41,12 @@ EXPORT void *calloc(size_t count, size_t size)
 
 EXPORT void free(void *address)
 {
-    release(address, ORIGIN_FREE, CALLER_HERE());
+    release(address, ORIGIN_FREE, CALLER_OF_RELAY());
 }
 
 EXPORT void cfree(void *address)
 {
-    release(address, ORIGIN_FREE, CALLER_HERE());
+    release(address, ORIGIN_FREE, CALLER_OF_RELAY());
 }
 
 static void *move(void *address, size_t held, size_t size, struct caller caller)
@@ -89,7 +89,7 @@ static void *resize(void *address, size_t size, struct caller caller)
         return move(address, size, size, caller);
     if (event_heap_watched && size != 0 && guard.inside == 0) {
         size_t held = real.malloc_usable_size(address);
-        if (size > held && held <= COPIED_MOST && !event_in_burst())
+        if (held != 0 && size > held && held <= COPIED_MOST && !event_in_burst())
             return move(address, held, size, caller);
     }
     return real.realloc(address, size);
@@ -97,7 +97,7 @@ static void *resize(void *address, size_t size, struct caller caller)
 
 EXPORT void *realloc(void *address, size_t size)
 {
-    return resize(address, size, CALLER_HERE());
+    return resize(address, size, CALLER_OF_RELAY());
 }
 
 EXPORT void *reallocarray(void *address, size_t count, size_t size)
@@ -107,7 +107,7 @@ EXPORT void *reallocarray(void *address, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return resize(address, total, CALLER_HERE());
+    return resize(address, total, CALLER_OF_RELAY());
 }
 
 static bool usual_alignment(size_t alignment)
@@ -118,7 +118,7 @@ static bool usual_alignment(size_t alignment)
 EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
 {
     if (usual_alignment(alignment) && alignment % sizeof(void *) == 0) {
-        void *place = event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_HERE());
+        void *place = event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_OF_RELAY());
         if (place != NULL) {
             *result = place;
             return 0;
@@ -131,7 +131,7 @@ EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
     void *place = usual_alignment(alignment)
-                      ? event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_HERE())
+                      ? event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_OF_RELAY())
                       : NULL;
     real_need();
     return place != NULL ? place : real.aligned_alloc(alignment, size);
@@ -140,7 +140,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t size)
 EXPORT void *memalign(size_t alignment, size_t size)
 {
     void *place = usual_alignment(alignment)
-                      ? event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_HERE())
+                      ? event_allocate(size, alignment, ORIGIN_ALIGNED, CALLER_OF_RELAY())
                       : NULL;
     real_need();
     return place != NULL ? place : real.memalign(alignment, size);
@@ -165,6 +165,8 @@ EXPORT size_t malloc_usable_size(void *address)
         const struct object *object = arena_object(address);
         return object == NULL ? 0 : object->size;
     }
+    if (__builtin_expect(address == NULL || real_is_early(address), 0))
+        return 0;
     real_need();
-    return address == NULL || real_is_early(address) ? 0 : real.malloc_usable_size(address);
+    return real.malloc_usable_size(address);
 }

@@ -1,5 +1,6 @@
 /* Library hooks: a library loaded with RTLD_DEEPBIND binds malloc and free to libc's own, past the
  * hooks, and would hand our blocks to libc. It is loaded without that flag. */
+#include "capture/patched_functions.h"
 #include "capture/real.h"
 
 #include "base/output.h"
@@ -10,12 +11,22 @@
 typedef void *(*open_function)(const char *file, int mode);
 
 /* Called by the code below. */
-open_function library_without_flag(const char *file) __attribute__((visibility("hidden")));
-open_function library_as_it_is(void) __attribute__((visibility("hidden")));
+open_function library_without_flag(const char *file, uintptr_t slot)
+    __attribute__((visibility("hidden")));
+open_function library_as_it_is(const char *file, uintptr_t slot)
+    __attribute__((visibility("hidden")));
 
-open_function library_without_flag(const char *file)
+static void loading(const char *file, uintptr_t slot)
 {
+    const struct caller caller = {*(const uintptr_t *)slot, slot};
     real_need();
+    if (file != NULL)
+        patched_functions_loading(caller);
+}
+
+open_function library_without_flag(const char *file, uintptr_t slot)
+{
+    loading(file, slot);
     if (guard_active && event_heap_watched)
         output_tell_once(
             "dlopen with RTLD_DEEPBIND: loaded without it, so that blocks come back to "
@@ -24,9 +35,9 @@ open_function library_without_flag(const char *file)
     return real.dlopen;
 }
 
-open_function library_as_it_is(void)
+open_function library_as_it_is(const char *file, uintptr_t slot)
 {
-    real_need();
+    loading(file, slot);
     return real.dlopen;
 }
 
@@ -45,6 +56,7 @@ __asm__(".pushsection .text\n"
         "sub $8, %rsp\n"
         ".cfi_adjust_cfa_offset 8\n"
         "test $8, %esi\n"
+        "lea 24(%rsp), %rsi\n"
         "jz 1f\n"
         "cmpb $0, event_heap_watched(%rip)\n"
         "je 1f\n"

@@ -15,14 +15,17 @@ static inline bool suspicious(const void *lock)
                                  : *(const uint64_t *)lock >> 56 == POISON_FREED);
 }
 
-/* What is rare: some destructor runs. */
-#define DURING_DESTRUCTION(lock, name, call)                                                       \
-    if (destruction_any()) {                                                                       \
-        event_touch(lock, #name, CALLER_HERE());                                                   \
+/* A call on a lock in a guarded object is kept while it goes on, where it waits or where some
+ * object is being destroyed. */
+#define KEPT(when, lock, is_mutex, name, call)                                                     \
+    if (__builtin_expect(when, 0) && arena_contains(lock)) {                                       \
+        struct thread_touch *touch = event_touch_begin(lock, is_mutex, #name, CALLER_HERE());      \
         int result = call;                                                                         \
-        event_synchronised();                                                                      \
+        event_touch_end(touch);                                                                    \
         return result;                                                                             \
     }
+
+#define IS_MUTEX(lock) _Generic(lock, pthread_mutex_t * : true, default : false)
 
 #define LOCK_HOOK(name, parameters, arguments, lock)                                               \
     EXPORT int name parameters                                                                     \
@@ -30,7 +33,7 @@ static inline bool suspicious(const void *lock)
         if (__builtin_expect(suspicious(lock), 0))                                                 \
             event_lock_slow(lock, #name, CALLER_HERE());                                           \
         real_need();                                                                               \
-        DURING_DESTRUCTION(lock, name, real.name arguments)                                        \
+        KEPT(event_destroying(), lock, IS_MUTEX(lock), name, real.name arguments)                  \
         return real.name arguments;                                                                \
     }
 
@@ -39,19 +42,20 @@ static inline bool suspicious(const void *lock)
     {                                                                                              \
         if (__builtin_expect(suspicious(lock), 0))                                                 \
             event_lock_slow(lock, #name, CALLER_HERE());                                           \
-        event_touch(lock, #name, CALLER_HERE());                                                   \
         real_need();                                                                               \
         return real.name arguments;                                                                \
     }
 
-#define WAIT_HOOK(name, parameters, arguments, object)                                             \
+/* `kept`: what the call takes at its end. A condition variable may go while threads that were
+ * notified have not left their waits; the mutex that they take then may not. */
+#define WAIT_HOOK(name, parameters, arguments, object, kept)                                       \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         if (__builtin_expect(suspicious(object), 0))                                               \
             event_lock_slow(object, #name, CALLER_HERE());                                         \
         real_need();                                                                               \
         event_waited();                                                                            \
-        DURING_DESTRUCTION(object, name, real.name arguments)                                      \
+        KEPT(guard_active, kept, IS_MUTEX(kept), name, real.name arguments)                        \
         return real.name arguments;                                                                \
     }
 
@@ -63,12 +67,12 @@ LOCK_HOOK(pthread_mutex_clocklock, (pthread_mutex_t * mutex, clockid_t clock, un
           (mutex, clock, end), mutex)
 RELEASE_HOOK(pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex), mutex)
 WAIT_HOOK(pthread_cond_wait, (pthread_cond_t * condition, pthread_mutex_t *mutex),
-          (condition, mutex), condition)
+          (condition, mutex), condition, mutex)
 WAIT_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *mutex, until end),
-          (condition, mutex, end), condition)
+          (condition, mutex, end), condition, mutex)
 WAIT_HOOK(pthread_cond_clockwait,
           (pthread_cond_t * condition, pthread_mutex_t *mutex, clockid_t clock, until end),
-          (condition, mutex, clock, end), condition)
+          (condition, mutex, clock, end), condition, mutex)
 RELEASE_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
 RELEASE_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
 LOCK_HOOK(pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock), lock)
@@ -80,9 +84,9 @@ LOCK_HOOK(pthread_rwlock_clockrdlock, (pthread_rwlock_t * lock, clockid_t clock,
 LOCK_HOOK(pthread_rwlock_clockwrlock, (pthread_rwlock_t * lock, clockid_t clock, until end),
           (lock, clock, end), lock)
 RELEASE_HOOK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), lock)
-WAIT_HOOK(sem_wait, (sem_t * semaphore), (semaphore), semaphore)
+WAIT_HOOK(sem_wait, (sem_t * semaphore), (semaphore), semaphore, semaphore)
 LOCK_HOOK(sem_trywait, (sem_t * semaphore), (semaphore), semaphore)
-WAIT_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore)
+WAIT_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore, semaphore)
 RELEASE_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(mtx_lock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_trylock, (mtx_t * mutex), (mutex), mutex)
@@ -99,19 +103,14 @@ static inline bool died_meanwhile(const void *lock)
 }
 
 #define WAITING_HOOK(name, type, try, clocked)                                                     \
-    static inline int wait_##name(type *lock, struct caller caller)                                \
+    static int wait_##name(type *lock, struct caller caller)                                       \
     {                                                                                              \
-        if (!guard_active || real.clocked == NULL)                                                 \
-            return real.name(lock);                                                                \
-        int result = real.try(lock);                                                               \
-        if (__builtin_expect(result != EBUSY, 1))                                                  \
-            return result;                                                                         \
         event_waited();                                                                            \
         for (;;) {                                                                                 \
             struct timespec end;                                                                   \
             clock_gettime(CLOCK_MONOTONIC, &end);                                                  \
             end.tv_sec++;                                                                          \
-            result = real.clocked(lock, CLOCK_MONOTONIC, &end);                                    \
+            int result = real.clocked(lock, CLOCK_MONOTONIC, &end);                                \
             if (result == EINVAL) /* a kind of lock that cannot wait with a clock */               \
                 return real.name(lock);                                                            \
             if (result != ETIMEDOUT)                                                               \
@@ -125,7 +124,14 @@ static inline bool died_meanwhile(const void *lock)
         if (__builtin_expect(suspicious(lock), 0))                                                 \
             event_lock_slow(lock, #name, CALLER_HERE());                                           \
         real_need();                                                                               \
-        DURING_DESTRUCTION(lock, name, wait_##name(lock, CALLER_HERE()))                           \
+        if (!guard_active || real.clocked == NULL)                                                 \
+            return real.name(lock);                                                                \
+        if (!event_destroying() || !arena_contains(lock)) {                                        \
+            int result = real.try(lock);                                                           \
+            if (__builtin_expect(result != EBUSY, 1))                                              \
+                return result;                                                                     \
+        }                                                                                          \
+        KEPT(true, lock, IS_MUTEX(lock), name, wait_##name(lock, CALLER_HERE()))                   \
         return wait_##name(lock, CALLER_HERE());                                                   \
     }
 
@@ -148,7 +154,7 @@ static inline bool suspicious_spin(const void *lock)
         if (__builtin_expect(suspicious_spin((const void *)lock), 0))                              \
             event_lock_slow((const void *)lock, #name, CALLER_HERE());                             \
         real_need();                                                                               \
-        DURING_DESTRUCTION((const void *)lock, name, real.name(lock))                              \
+        KEPT(event_destroying(), (const void *)lock, false, name, real.name(lock))                 \
         return real.name(lock);                                                                    \
     }
 

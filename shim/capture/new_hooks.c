@@ -6,13 +6,80 @@
 #include "event/event.h"
 #include "heap/arena.h"
 
+#include "heap/sizes.h"
+
 #define NATURAL 16
 
 static enum new_policy policy = NEW_IS_MALLOC;
 
-void new_hooks_start(enum new_policy given)
+/* Blocks of operators that have a heap of their own, in the table of sizes. */
+#define OF_NEW ((size_t)1 << 60)
+#define OF_NEW_ARRAY ((size_t)1 << 61)
+static bool sizes_ready;
+static _Atomic bool any_own;
+
+static bool is_own(const void *block)
 {
-    policy = event_heap_watched ? given : NEW_IS_LIBRARYS;
+    return atomic_load_explicit(&any_own, memory_order_relaxed) &&
+           (sizes_of(block) & SIZES_BITS) != 0;
+}
+
+static size_t usable_of_new(void *block)
+{
+    return is_own(block) ? sizes_of(block) & ~SIZES_BITS : real.malloc_usable_size(block);
+}
+
+static size_t usable_of_malloc(void *block)
+{
+    if (is_own(block)) /* no longer: it ended unseen, and malloc has the memory now */
+        sizes_forget(block);
+    return real.malloc_usable_size(block);
+}
+
+static void give_back(void *block)
+{
+    size_t size = atomic_load_explicit(&any_own, memory_order_relaxed) ? sizes_of(block) : 0;
+    if ((size & SIZES_BITS) == 0) {
+        real.free(block);
+        return;
+    }
+    sizes_forget(block);
+    if ((size & OF_NEW_ARRAY) != 0)
+        real._ZdaPv(block);
+    else
+        real._ZdlPv(block);
+}
+
+void new_hooks_start(enum new_policy given, struct allocator *allocator)
+{
+    policy = given;
+    if (policy != NEW_IS_PROGRAMS)
+        return;
+    sizes_ready = real._ZdlPv != NULL && real._ZdaPv != NULL && sizes_start();
+    if (!sizes_ready)
+        return;
+    allocator->release = give_back;
+    allocator->usable = usable_of_malloc;
+    allocator->usable_of_new = usable_of_new;
+}
+
+/* What the real operator made: noted if it had it from no malloc, by the count of these. */
+static inline void *made(void *block, size_t size, uint64_t before)
+{
+    if (!sizes_ready || block == NULL || guard.block == NULL || guard.inside != 0)
+        return block;
+    if (guard.block->allocations == before) {
+        sizes_set(block, size);
+        atomic_store_explicit(&any_own, true, memory_order_relaxed);
+    } else if (is_own(block)) {
+        sizes_forget(block);
+    }
+    return block;
+}
+
+static inline uint64_t mallocs(void)
+{
+    return guard.block == NULL ? 0 : guard.block->allocations;
 }
 
 static inline void *guarded(size_t size, size_t alignment, enum origin origin, struct caller caller)
@@ -33,8 +100,14 @@ static inline bool released(void *address, enum origin end, struct caller caller
 {
     if (__builtin_expect(address == NULL || real_is_early(address), 0))
         return true;
-    if (policy != NEW_IS_MALLOC && !is_ours(address))
+    if (policy != NEW_IS_MALLOC && !is_ours(address)) {
+        if (!is_own(address))
+            return false;
+        if (event_free(address, end, caller))
+            return true;
+        sizes_forget(address);
         return false;
+    }
     if (!event_free(address, end, caller)) {
         real_need();
         real.free(address);
@@ -44,39 +117,45 @@ static inline bool released(void *address, enum origin end, struct caller caller
 
 /* The standard forms call malloc; where that fails, the real ones know the new-handler and
  * exceptions. Without a C++ library there is no real one. */
-#define PLAIN_NEW(name, origin)                                                                    \
+#define PLAIN_NEW(name, origin, kind)                                                              \
     EXPORT void *name(size_t size)                                                                 \
     {                                                                                              \
-        void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
+        void *place = guarded(size, NATURAL, origin, CALLER_OF_RELAY());                           \
         if (place == NULL && policy == NEW_IS_MALLOC)                                              \
             place = real_allocate(size);                                                           \
-        return place != NULL || real.name == NULL ? place : real.name(size);                       \
+        if (place != NULL || real.name == NULL)                                                    \
+            return place;                                                                          \
+        uint64_t before = mallocs();                                                               \
+        return made(real.name(size), size | kind, before);                                         \
     }
-#define NOTHROW_NEW(name, origin)                                                                  \
+#define NOTHROW_NEW(name, origin, kind)                                                            \
     EXPORT void *name(size_t size, const void *nothrow)                                            \
     {                                                                                              \
-        void *place = guarded(size, NATURAL, origin, CALLER_HERE());                               \
+        void *place = guarded(size, NATURAL, origin, CALLER_OF_RELAY());                           \
         if (place == NULL && policy == NEW_IS_MALLOC)                                              \
             place = real_allocate(size);                                                           \
-        return place != NULL || real.name == NULL ? place : real.name(size, nothrow);              \
+        if (place != NULL || real.name == NULL)                                                    \
+            return place;                                                                          \
+        uint64_t before = mallocs();                                                               \
+        return made(real.name(size, nothrow), size | kind, before);                                \
     }
 #define ALIGNED_NEW(name, origin)                                                                  \
     EXPORT void *name(size_t size, size_t alignment)                                               \
     {                                                                                              \
-        void *place = guarded(size, alignment, origin, CALLER_HERE());                             \
+        void *place = guarded(size, alignment, origin, CALLER_OF_RELAY());                         \
         return place != NULL || real.name == NULL ? place : real.name(size, alignment);            \
     }
 #define ALIGNED_NOTHROW_NEW(name, origin)                                                          \
     EXPORT void *name(size_t size, size_t alignment, const void *nothrow)                          \
     {                                                                                              \
-        void *place = guarded(size, alignment, origin, CALLER_HERE());                             \
+        void *place = guarded(size, alignment, origin, CALLER_OF_RELAY());                         \
         return place != NULL || real.name == NULL ? place : real.name(size, alignment, nothrow);   \
     }
 
-PLAIN_NEW(_Znwm, ORIGIN_NEW)
-PLAIN_NEW(_Znam, ORIGIN_NEW_ARRAY)
-NOTHROW_NEW(_ZnwmRKSt9nothrow_t, ORIGIN_NEW)
-NOTHROW_NEW(_ZnamRKSt9nothrow_t, ORIGIN_NEW_ARRAY)
+PLAIN_NEW(_Znwm, ORIGIN_NEW, OF_NEW)
+PLAIN_NEW(_Znam, ORIGIN_NEW_ARRAY, OF_NEW_ARRAY)
+NOTHROW_NEW(_ZnwmRKSt9nothrow_t, ORIGIN_NEW, OF_NEW)
+NOTHROW_NEW(_ZnamRKSt9nothrow_t, ORIGIN_NEW_ARRAY, OF_NEW_ARRAY)
 ALIGNED_NEW(_ZnwmSt11align_val_t, ORIGIN_NEW)
 ALIGNED_NEW(_ZnamSt11align_val_t, ORIGIN_NEW_ARRAY)
 ALIGNED_NOTHROW_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, ORIGIN_NEW)
@@ -85,7 +164,7 @@ ALIGNED_NOTHROW_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, ORIGIN_NEW_ARRAY)
 #define DELETE(name, end, parameters, arguments)                                                   \
     EXPORT void name parameters                                                                    \
     {                                                                                              \
-        if (released(address, end, CALLER_HERE()))                                                 \
+        if (released(address, end, CALLER_OF_RELAY()))                                             \
             return;                                                                                \
         if (real.name != NULL)                                                                     \
             real.name arguments;                                                                   \
@@ -117,7 +196,7 @@ DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, ORIGIN_DELETE_ARRAY,
 EXPORT void __cxa_pure_virtual(void *self)
 {
     if (guard_enter()) {
-        event_pure_virtual(self, CALLER_HERE());
+        event_pure_virtual(self, CALLER_OF_RELAY());
         guard_leave();
     }
     if (real.__cxa_pure_virtual != NULL)

@@ -2,8 +2,9 @@
  * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/allocator.h"
-#include "capture/destructor_hooks.h"
+#include "capture/family_hooks.h"
 #include "capture/new_hooks.h"
+#include "capture/patched_functions.h"
 #include "capture/process.h"
 #include "capture/real.h"
 #include "capture/signals.h"
@@ -146,6 +147,7 @@ static void before_fork(void)
         return;
     guard.before_fork =
         guard_hold(GUARD_FOR_GOOD); /* a signal handler must not ask for the locks */
+    patched_functions_prepare_fork();
     event_prepare_fork();
 }
 
@@ -154,6 +156,7 @@ static void after_fork_in_parent(void)
     if (!guard_active)
         return;
     event_forked(false);
+    patched_functions_forked(false);
     guard_let_go(guard.before_fork);
 }
 
@@ -162,6 +165,7 @@ static void after_fork_in_child(void)
     if (!guard_active)
         return;
     event_forked(true);
+    patched_functions_forked(true);
     process_hooks_start();
     guard_let_go(guard.before_fork);
 }
@@ -200,8 +204,9 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     }
 
     const struct allocator_found found = allocator_take(options.patch);
-    const struct allocator allocator = {real.malloc, real.free, real.malloc_usable_size,
-                                        allocator_is_caller};
+    struct allocator allocator = {
+        real.malloc,         real.free,       real.malloc_usable_size, real.malloc_usable_size,
+        allocator_is_caller, allocator_is_new};
     bool heap = found.seen;
     if (!heap) {
         report_heap_is_blind();
@@ -212,10 +217,11 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     names_start(&options);
     suppressions_start(options.suppressions);
     picture_set_sampler(signals_sample);
+    family_stand_between(&allocator);
+    new_hooks_start(heap ? found.new_policy : NEW_IS_LIBRARYS, &allocator);
     if (!event_start(&options, &allocator, heap))
         return;
     note_allocators();
-    new_hooks_start(found.new_policy);
     process_hooks_start();
     signals_start(&options);
     thread_appeared = threads_equip;
@@ -225,7 +231,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     (void)__cxa_at_quick_exit(at_quick_exit_last, &__dso_handle);
     guard_active = true;
     if (options.patch)
-        destructor_hooks_start();
+        patched_functions_start(&options);
 }
 
 __attribute__((destructor)) static void finish(void)

@@ -164,7 +164,6 @@ static void joined(struct thread *thread, bool ok)
         event_waited();                                                                            \
         int failure = real.name arguments;                                                         \
         joined(thread, failure == 0);                                                              \
-        event_synchronised();                                                                      \
         return failure;                                                                            \
     }
 

@@ -5,28 +5,19 @@
 
 #include "event/event.h"
 
-#define WAIT_HOOK(type, name, parameters, arguments)                                               \
-    EXPORT type name parameters                                                                    \
+#define WAIT_HOOK(result, name, parameters, arguments)                                             \
+    EXPORT result name parameters                                                                  \
     {                                                                                              \
         real_need();                                                                               \
         event_waited();                                                                            \
-        type result = real.name arguments;                                                         \
-        event_synchronised();                                                                      \
-        return result;                                                                             \
+        return real.name arguments;                                                                \
     }
-
-EXPORT void thrd_yield(void)
-{
-    real_need();
-    event_waited();
-    real.thrd_yield();
-    event_synchronised();
-}
 
 typedef const struct timespec *span;
 typedef struct timespec *rest;
 
 WAIT_HOOK(int, sched_yield, (void), ())
+WAIT_HOOK(void, thrd_yield, (void), ())
 WAIT_HOOK(unsigned, sleep, (unsigned seconds), (seconds))
 WAIT_HOOK(int, usleep, (useconds_t microseconds), (microseconds))
 WAIT_HOOK(int, nanosleep, (span time, rest left), (time, left))

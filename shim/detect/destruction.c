@@ -1,4 +1,5 @@
 /* Destruction: a destructor that must not run, or that ran while others still used the object. */
+#include "base/clock.h"
 #include "detect/detect.h"
 
 void detect_wild_destructor(struct finding *finding, const struct touch *touch)
@@ -35,26 +36,42 @@ void detect_double_destruction(struct finding *finding, const struct touch *touc
                 touch->address);
 }
 
-void detect_touch_during_destruction(struct finding *finding, const struct destruction *ended,
-                                     const struct object *object)
+void detect_touch_during_destruction(struct finding *finding, const struct thread *thread,
+                                     const struct object *object, const struct thread_touch *touch,
+                                     const struct thread_member *member, const struct stack *stack)
 {
-    struct touch touch = {.thread = thread_of_reference(ended->touch.thread)};
-    (void)stack_get(ended->touch.stack, &touch.stack);
-    finding_start(finding, KIND_TOUCH_DURING_DESTRUCTION, &touch);
+    struct touch now = {.thread = thread};
+    if (stack != NULL)
+        now.stack = *stack;
+    else
+        (void)stack_get(touch->stack, &now.stack);
+    finding_start(finding, KIND_TOUCH_DURING_DESTRUCTION, &now);
     finding_add_object(finding, object);
-    finding->touch.ticks = ended->touch.ticks;
-    finding->end.has = stack_get(ended->stack, &finding->end.stack);
-    finding->end.actor = actor_of_reference(ended->by);
-    finding->end.ticks = ended->ticks;
-    finding->destructor = ended->function;
+    finding->touch.ticks = touch != NULL ? touch->ticks : member->ticks;
     finding->can_continue = true;
+    finding->has_offset = true;
+    finding->offset = (touch != NULL ? touch->address : member->self) - object->address;
+    if (touch == NULL)
+        finding->grade = POSSIBLE;
     struct text text = sentence_of(finding), evidence = evidence_of(finding);
     write_thread(&text, &finding->touch.actor);
-    text_format(&text, " was in %s on ", ended->touch.function);
+    if (touch == NULL)
+        text_add(&text, " is inside a member function of an object at");
+    else if (touch->inside)
+        text_format(&text, " is in %s() on", touch->function);
+    else
+        text_add(&text, " holds the mutex at");
+    text_format(&text, " offset %lu of ", finding->offset);
     write_what(&text, finding);
-    text_add(&text, " while ");
+    text_add(&text, ", which ");
     write_thread(&text, &finding->end.actor);
-    text_add(&text, " ran its destructor");
-    text_add(&evidence, "the destructor ended without a join of that thread, a wait or a lock that "
-                        "could have ordered the two");
+    text_add(&text, " has destroyed");
+    uint64_t took = clock_nanoseconds_between(object->destructor_ticks, object->end_ticks) / 1000;
+    text_format(&evidence,
+                "its destructor was entered %lu us before its memory was freed; then that "
+                "thread had not left the %s",
+                took,
+                touch == NULL   ? "function, and may only have had to return"
+                : touch->inside ? "call, so nothing can have told that it was done with the object"
+                                : "lock, which it must do before the lock may go");
 }

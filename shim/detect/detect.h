@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "heap/quarantine.h"
-#include "registry/destruction.h"
+#include "registry/touch.h"
 #include "report/finding.h"
 
 enum access {
@@ -16,6 +16,7 @@ enum access {
     ACCESS_SYSTEM,
     ACCESS_FREE,
     ACCESS_DESTROY, /* a destructor was entered */
+    ACCESS_MEMBER,  /* a watched member function was entered */
 };
 
 /* What a thread just did. */
@@ -51,9 +52,11 @@ void detect_wild_destructor(struct finding *finding, const struct touch *touch);
 /* Exactly one of object (dead; NULL with its record reused) and block. */
 void detect_double_destruction(struct finding *finding, const struct touch *touch,
                                const struct object *object, const struct block *block);
-/* ended: a copy, with a touch. */
-void detect_touch_during_destruction(struct finding *finding, const struct destruction *ended,
-                                     const struct object *object);
+/* The object is about to be freed, its end is known. `inside` is what the thread does in it: touch
+ * NULL, a member function; `stack`: what it does right now. */
+void detect_touch_during_destruction(struct finding *finding, const struct thread *thread,
+                                     const struct object *object, const struct thread_touch *touch,
+                                     const struct thread_member *member, const struct stack *stack);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
 void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what);
 

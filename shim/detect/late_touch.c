@@ -16,6 +16,9 @@ static void write_access(struct text *text, const struct finding *finding,
     case ACCESS_DESTROY:
         text_add(text, " entered a destructor with a wild `this`: a pointer found at");
         break;
+    case ACCESS_MEMBER:
+        text_add(text, " entered a member function on");
+        break;
     case ACCESS_SYSTEM:
         text_format(text, " handed %s()", touch->function);
         break;
@@ -61,6 +64,11 @@ void detect_dead_object(struct finding *finding, const struct touch *touch,
                     "the lock lies in memory that was taken away when the object was "
                     "destroyed; the real %s() was not entered",
                     touch->function);
+    else if (touch->access == ACCESS_MEMBER)
+        text_format(&evidence,
+                    "`this` is 0x%lx, which was taken away when the object was destroyed and not "
+                    "handed out since",
+                    touch->address);
     else
         text_format(&evidence,
                     "access to address 0x%lx trapped: the memory was taken away when "
@@ -83,6 +91,12 @@ void detect_freed_block(struct finding *finding, const struct touch *touch,
                     "the lock holds the poison of a freed block that was not handed out "
                     "since; the real %s() was not entered",
                     touch->function);
+    else if (touch->access == ACCESS_MEMBER)
+        text_format(
+            &evidence,
+            "`this` is 0x%lx, where the poison of a freed block still stands, which was not "
+            "handed out since",
+            touch->address);
     else if (touch->access == ACCESS_SYSTEM)
         text_add(&evidence, "the buffer holds the poison of a freed block that was not handed out "
                             "since");

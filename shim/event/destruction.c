@@ -4,7 +4,7 @@
 
 #include "base/probe.h"
 
-uint32_t event_destructors_seen;
+uint32_t event_destructors_seen, event_members_watched;
 
 /* The destructor is the innermost frame; its caller follows. */
 static void capture_entry(struct touch *touch, uintptr_t function, const void *self,
@@ -53,11 +53,12 @@ static void tell_wild(uintptr_t function, void *self, struct caller caller)
     tell(&finding);
 }
 
-/* Processors with 57-bit addresses take what has nothing above bit 55 (Intel SDM volume 1,
- * 3.3.7.1); address 0 and its page fault by themselves. */
+unsigned event_address_bits = 56;
+
+/* Address 0 and its page fault by themselves. */
 static bool is_wild(const void *self)
 {
-    return (uintptr_t)self >> 56 != 0;
+    return (uintptr_t)self >> event_address_bits != 0;
 }
 
 /* A freed block that begins where the object began. Inside one an object may lie that the program
@@ -71,74 +72,181 @@ static const struct block *dead_block(const void *self)
     return quarantine_at(self);
 }
 
-static bool destroy_guarded(uintptr_t function, void *self, struct caller caller)
+static void destroy_guarded(uintptr_t function, void *self, struct caller caller)
 {
     struct object *object = arena_object(self);
     uint32_t state = object == NULL ? OBJECT_DEAD : atomic_load(&object->state);
     if (state == OBJECT_DEAD && !(object != NULL && atomic_load(&object->opened)))
         tell_double(function, self, caller, object, NULL);
-    if (state != OBJECT_LIVE)
-        return false;
+    /* Of members and elements nothing is kept: their size is not known. */
+    if (state != OBJECT_LIVE || (uintptr_t)self != object->address)
+        return;
     (void)thread_current();
-    if (destruction_is_nested(object, caller.slot))
-        return false;
-    if ((uintptr_t)self == object->address)
-        object->destructor = function;
-    return destruction_begin(object, function, caller);
+    (void)destruction_begin(object, function, caller);
 }
 
-bool event_destructor_entered(uintptr_t function, void *self, struct caller caller)
+void event_destructor_entered(uintptr_t function, void *self, struct caller caller)
 {
-    bool follow = false;
-    const struct block *block = NULL;
-    bool guarded = arena_contains(self), wild = is_wild(self);
-    if (__builtin_expect(!guarded && !wild, 1)) {
-        if (!guard_active || guard.inside != 0)
-            return false;
-        block = dead_block(self);
-        if (__builtin_expect(block == NULL, 1))
-            return false;
-    }
     if (!event_heap_watched || !guard_enter())
-        return false;
-    if (guarded)
-        follow = destroy_guarded(function, self, caller);
-    else if (wild)
+        return;
+    const struct block *block;
+    if (arena_contains(self))
+        destroy_guarded(function, self, caller);
+    else if (is_wild(self))
         tell_wild(function, self, caller);
-    else
+    else if ((block = dead_block(self)) != NULL)
         tell_double(function, self, caller, NULL, block);
     guard_leave();
-    return follow;
 }
 
-void event_destructor_left(uintptr_t slot)
+static void tell_member(uintptr_t function, bool has_this, void *self, struct caller caller,
+                        struct object *object, const struct block *block)
 {
-    if (!guard_enter())
-        return;
-    struct destruction *running = destruction_at(slot);
-    if (running != NULL) {
-        struct destruction ended = *running;
-        destruction_end(running);
-        const struct thread *other = thread_of_reference(ended.touch.thread);
-        struct object *object = object_of_number(ended.object);
-        if (atomic_load(&ended.touched) != 0 && other != NULL && !other->joined && object != NULL &&
-            object->address == ended.start) {
-            struct finding finding;
-            report_prepare();
-            detect_touch_during_destruction(&finding, &ended, object);
-            tell(&finding);
-        }
-    }
-    guard_leave();
+    struct touch touch;
+    struct finding finding;
+    capture_entry(&touch, function, self, caller);
+    touch.access = ACCESS_MEMBER;
+    if (block != NULL)
+        detect_freed_block(&finding, &touch, block, 0);
+    else
+        detect_dead_object(&finding, &touch, object);
+    finding.can_continue = block != NULL || arena_keeps_content();
+    if (!has_this)
+        finding.grade = POSSIBLE;
+    tell(&finding);
+    if (has_this && object != NULL)
+        (void)arena_reopen(object);
 }
 
-void event_touch_slow(const void *address, const char *function, struct caller caller)
+void event_member_entered(uintptr_t function, bool has_this, void *self, struct caller caller)
 {
     if (!guard_enter())
         return;
     (void)thread_current();
-    struct destruction *destruction = destruction_of(address);
-    if (destruction != NULL)
-        destruction_note_touch(destruction, function, caller);
+    touch_member(function, self, caller);
+    const struct block *block;
+    if (event_heap_watched && arena_contains(self)) {
+        struct object *object = arena_object(self);
+        uint32_t state = object == NULL ? OBJECT_DEAD : atomic_load(&object->state);
+        if (state == OBJECT_LIVE)
+            atomic_store(&object->touched, true);
+        /* Without `this` for certain, the access itself will tell. */
+        else if (state == OBJECT_DEAD && has_this && object != NULL &&
+                 !atomic_load(&object->opened))
+            tell_member(function, true, self, caller, object, NULL);
+    } else if (event_heap_watched && !is_wild(self) && (block = dead_block(self)) != NULL) {
+        tell_member(function, has_this, self, caller, NULL, block);
+    }
+    guard_leave();
+}
+
+struct thread_touch *event_touch_begin(const void *address, bool is_mutex, const char *function,
+                                       struct caller caller)
+{
+    struct thread_touch *touch = NULL;
+    struct object *object = arena_object(address);
+    if (object == NULL || atomic_load(&object->state) != OBJECT_LIVE || !guard_enter())
+        return NULL;
+    (void)thread_current();
+    touch = touch_begin(object, address, is_mutex, function, caller);
+    guard_leave();
+    return touch;
+}
+
+static bool is_on(const struct stack *stack, uintptr_t address)
+{
+    for (uint32_t i = 0; i < stack->count; i++)
+        if (stack->frames[i] == address)
+            return true;
+    return false;
+}
+
+static void tell_touch(const struct thread *thread, struct object *object,
+                       const struct thread_touch *touch, const struct thread_member *member,
+                       const struct stack *stack)
+{
+    struct finding finding;
+    report_prepare();
+    thread_refresh_name((struct thread *)thread);
+    detect_touch_during_destruction(&finding, thread, object, touch, member, stack);
+    tell(&finding);
+}
+
+/* What a thread has noted is not certain: a call may have been left by a cancellation or a longjmp.
+ * So its stack is looked at, and again where the thread has gone on meanwhile, or was too busy to
+ * answer. */
+static bool is_still(const struct thread *thread, const struct object *object,
+                     struct thread_touch *touch, const struct thread_touch *noted,
+                     struct stack *stack)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        *touch = *noted;
+        /* The object's number may have been another's, and the memory be gone. */
+        if (touch->address - object->address >= object->size)
+            return false;
+        bool holds = touch_holds(thread, touch);
+        if (!holds && !touch->inside)
+            return false;
+        bool known = report_sample(thread->tid, stack);
+        if (!known)
+            stack->count = 0;
+        bool inside = touch->inside && is_on(stack, touch->caller);
+        if (inside || (holds && touch_holds(thread, touch))) {
+            touch->inside = inside;
+            return true;
+        }
+        if (known && noted->ticks == touch->ticks)
+            return false;
+    }
+    return false;
+}
+
+static void ask_thread(const struct thread *thread, struct object *object)
+{
+    struct stack stack;
+    struct thread_touch touch;
+    for (size_t i = 0; i < THREAD_TOUCHES; i++)
+        if (thread->touches[i].object == object->number &&
+            is_still(thread, object, &touch, &thread->touches[i], &stack)) {
+            tell_touch(thread, object, &touch, NULL, stack.count > 0 ? &stack : NULL);
+            return;
+        }
+    struct thread_member members[THREAD_MEMBERS];
+    size_t count = touch_members(thread, members);
+    for (size_t i = 0; i < count; i++)
+        if (members[i].self - object->address < object->size &&
+            report_sample(thread->tid, &stack) && is_on(&stack, members[i].address)) {
+            tell_touch(thread, object, NULL, &members[i], &stack);
+            return;
+        }
+}
+
+void tell_touches(struct object *object)
+{
+    if (guard.thread != NULL && guard.thread->destroys &&
+        object->destructor_thread == guard.thread->reference)
+        destruction_end();
+    if (__builtin_expect(!atomic_load(&object->touched), 1) || object->destructor == 0)
+        return;
+    for (uint32_t slot = 0; slot < thread_slots(); slot++) {
+        const struct thread *thread = thread_slot(slot);
+        if (thread != guard.thread && thread->state == THREAD_RUNNING)
+            ask_thread(thread, object);
+    }
+}
+
+bool (*event_look_at_libraries)(struct thread_block *block, struct caller caller);
+
+void event_loading(struct caller caller)
+{
+    if (event_look_at_libraries == NULL || !guard_enter())
+        return;
+    (void)thread_current();
+    struct thread_block *block = guard.block;
+    if (block != NULL) {
+        block->loading_slot = caller.slot;
+        block->loading_return = caller.address;
+        event_next_is_slow(block);
+    }
     guard_leave();
 }

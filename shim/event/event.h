@@ -14,9 +14,12 @@
 struct allocator {
     void *(*allocate)(size_t size);
     void (*release)(void *address);
-    size_t (*usable)(void *address); /* 0: unknown */
+    size_t (*usable)(void *address);        /* 0: unknown */
+    size_t (*usable_of_new)(void *address); /* the same for what operator delete ends */
     /* Whether a return address lies in the allocator itself, which relies on what it gets. */
     bool (*is_caller)(uintptr_t address);
+    /* Whether it lies in an operator new that has no hook: what it gets is memory from new. */
+    bool (*is_new)(uintptr_t address);
 };
 
 /* heap: whether the hooks see the program's allocations at all. */
@@ -32,16 +35,24 @@ extern bool event_heap_watched __attribute__((visibility("hidden")));
 void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, struct caller caller);
 bool event_free_slow(void *address, enum origin end, struct caller caller);
 
+/* The thread's next allocation takes the slow way. */
+static inline void event_next_is_slow(struct thread_block *block)
+{
+    uint64_t skipped = EVENT_CLOCK_MASK - (block->allocations & EVENT_CLOCK_MASK);
+    block->allocations += skipped;
+    block->skipped += skipped;
+}
+
 /* A place of its own for this allocation, or NULL: use the program's allocator. */
-static inline void *event_allocate(size_t size, size_t alignment, enum origin origin,
-                                   struct caller caller)
+static inline __attribute__((always_inline)) void *
+event_allocate(size_t size, size_t alignment, enum origin origin, struct caller caller)
 {
     struct thread_block *block = guard.block;
     if (__builtin_expect(!event_heap_watched, 0))
         return NULL;
     if (__builtin_expect(block != NULL && guard.inside == 0, 1) &&
         __builtin_expect((++block->allocations & EVENT_CLOCK_MASK) != 0, 1)) {
-        const struct site *site = site_cached(site_cache_entry(block, caller), caller);
+        const struct site *site = site_cached(site_cache_entry(caller), caller);
         if (__builtin_expect(site != NULL && site_is_spent(site), 1))
             return NULL;
     }
@@ -49,7 +60,8 @@ static inline void *event_allocate(size_t size, size_t alignment, enum origin or
 }
 
 /* True: the shim took the block; false: the real free is to be called. */
-static inline bool event_free(void *address, enum origin end, struct caller caller)
+static inline __attribute__((always_inline)) bool event_free(void *address, enum origin end,
+                                                             struct caller caller)
 {
     struct thread_block *block = guard.block;
     if (__builtin_expect(block != NULL && guard.inside == 0, 1) && quarantine_skips(block) &&
@@ -96,26 +108,36 @@ void event_buffer(const void *address, const char *function, struct caller calle
 /* After a call by which the kernel read `address`: freed memory was sent. Without the guard. */
 void event_sent(const void *address, size_t length, const char *function, struct caller caller);
 
-/* A destructor, whose entry is at `function`, was entered with that `this`; caller is its own.
- * True: event_destructor_left() is to be called, with the same slot, when it has returned. Call
- * both without the guard. */
-bool event_destructor_entered(uintptr_t function, void *self, struct caller caller);
-void event_destructor_left(uintptr_t slot);
-/* How many destructors tell, for the coverage line. */
+/* A destructor, or a watched member function, whose entry is at `function` was entered with that
+ * `this`; caller is its own. has_this: it is known to be no static member function, whose first
+ * argument would be taken for it. Call both without the guard. */
+extern unsigned event_address_bits __attribute__((visibility("hidden"))); /* of user addresses */
+void event_destructor_entered(uintptr_t function, void *self, struct caller caller);
+void event_member_entered(uintptr_t function, bool has_this, void *self, struct caller caller);
+/* How many destructors and member functions tell, for the coverage line. */
 extern uint32_t event_destructors_seen __attribute__((visibility("hidden")));
-/* Another thread may be destroying the object at that address, on which the calling thread enters
- * `function` (a static text). Without the guard. */
-void event_touch_slow(const void *address, const char *function, struct caller caller);
-static inline void event_touch(const void *address, const char *function, struct caller caller)
+extern uint32_t event_members_watched __attribute__((visibility("hidden")));
+
+/* Before and after a call that takes a lock in memory of the arena, or waits for it; is_mutex: it
+ * is a pthread_mutex_t. Without the guard. */
+struct thread_touch *event_touch_begin(const void *address, bool is_mutex, const char *function,
+                                       struct caller caller);
+static inline void event_touch_end(struct thread_touch *touch)
 {
-    if (destruction_any() && arena_contains(address))
-        event_touch_slow(address, function, caller);
+    touch_end(touch);
 }
-/* The calling thread has waited for another, or has taken a lock. */
-static inline void event_synchronised(void)
+/* Some thread is destroying an object: locks that are free are kept, too. */
+static inline bool event_destroying(void)
 {
-    destruction_synchronised();
+    return destruction_any();
 }
+
+/* dlopen was entered, with this return slot. Without the guard. */
+void event_loading(struct caller caller);
+/* Set by the capture layer: the calling thread is in dlopen, or was; caller: of its allocation.
+ * True: it still is. Between guard_enter() and guard_leave(). */
+extern bool (*event_look_at_libraries)(struct thread_block *block, struct caller caller)
+    __attribute__((visibility("hidden")));
 
 void event_pure_virtual(void *self, struct caller caller);
 

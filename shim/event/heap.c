@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "heap/arena.h"
-#include "registry/phase.h"
 #include "registry/site.h"
 
 static struct {
@@ -68,7 +67,16 @@ void *event_allocate_slow(size_t size, size_t alignment, enum origin origin, str
     struct thread_block *block = guard.block;
     if (block != NULL && (block->allocations & EVENT_CLOCK_MASK) == 0)
         clock_advance_coarse();
-    struct site *site = site_find(block, caller);
+    if (__builtin_expect(block != NULL && block->loading_slot != 0, 0)) {
+        if (event_look_at_libraries(block, caller))
+            event_next_is_slow(block);
+        else
+            block->loading_slot = 0;
+    }
+    struct site *site = site_find(caller);
+    if ((origin == ORIGIN_MALLOC || origin == ORIGIN_ALIGNED) &&
+        heap.allocator.is_new(caller.address))
+        origin = ORIGIN_NEW;
     if (!site_is_spent(site) && !heap.allocator.is_caller(caller.address))
         place = allocate_guarded(size, alignment, origin, caller, site);
     guard_leave();
@@ -83,10 +91,12 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     object->end_ticks = clock_ticks();
     if (object->size >= sizeof object->first_word)
         object->first_word = *(const uint64_t *)object->address;
+    tell_touches(object);
     arena_kill(object);
 }
 
-static bool free_guarded(void *address, enum origin end, struct caller caller)
+static __attribute__((noinline)) bool free_guarded(void *address, enum origin end,
+                                                   struct caller caller)
 {
     struct object *object = arena_object(address);
     if (object != NULL && (uintptr_t)address == object->address && arena_claim(object)) {
@@ -105,7 +115,8 @@ static bool free_guarded(void *address, enum origin end, struct caller caller)
 }
 
 /* The pointer itself is a poison word: it was read from dead or never written memory. */
-static void free_poison(uint64_t word, enum origin end, struct caller caller)
+static __attribute__((noinline)) void free_poison(uint64_t word, enum origin end,
+                                                  struct caller caller)
 {
     struct touch touch;
     capture_touch(&touch, ACCESS_FREE, (const void *)(uintptr_t)word, origin_name(end), caller);
@@ -125,6 +136,16 @@ static void free_nested(void *address)
     arena_kill(object);
 }
 
+static __attribute__((noinline)) void free_twice(const struct block *block, enum origin end,
+                                                 struct caller caller)
+{
+    struct touch touch;
+    struct finding finding;
+    capture_touch(&touch, ACCESS_FREE, (const void *)block->address, origin_name(end), caller);
+    detect_double_free(&finding, &touch, NULL, block);
+    tell(&finding);
+}
+
 static bool free_watched(void *address, enum origin end, struct caller caller)
 {
     if (arena_contains(address))
@@ -135,20 +156,18 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
     }
     if (__builtin_expect(guard.thread == NULL, 0))
         (void)thread_current();
+    /* Before the block is looked at: its memory is the slow part. */
+    uint32_t where = quarantine_is_shutdown() ? stack_keep(caller) : site_find(caller)->number;
     const struct block *block = quarantine_at(address);
     if (__builtin_expect(block != NULL, 0) && block->address == (uintptr_t)address) {
-        struct touch touch;
-        struct finding finding;
-        capture_touch(&touch, ACCESS_FREE, address, origin_name(end), caller);
-        detect_double_free(&finding, &touch, NULL, block);
-        tell(&finding);
+        free_twice(block, end, caller);
         return true;
     }
-    size_t usable = heap.allocator.usable(address);
+    size_t usable = end == ORIGIN_DELETE || end == ORIGIN_DELETE_ARRAY
+                        ? heap.allocator.usable_of_new(address)
+                        : heap.allocator.usable(address);
     if (usable == 0)
         return false;
-    uint32_t where =
-        phase_is_shutdown() ? stack_keep(caller) : site_find(guard.block, caller)->number;
     return quarantine_put(guard.block, address, usable, where, end);
 }
 

@@ -6,6 +6,7 @@
 #include "base/output.h"
 #include "base/system.h"
 #include "heap/arena.h"
+#include "patch/patch.h"
 #include "registry/phase.h"
 #include "registry/site.h"
 
@@ -33,6 +34,8 @@ static void write_coverage(struct text *text)
         text_add(text, "heap not seen; ");
     if (event_destructors_seen > 0)
         text_format(text, "%u destructors watched; ", event_destructors_seen);
+    if (options->watch[0] != '\0')
+        text_format(text, "%u member functions watched; ", event_members_watched);
     text_format(text, "%u threads; guard %s", thread_count(), arena_back_end());
     if (early > 0)
         text_format(text, "; shutdown_memory was full: %lu freed blocks were handed back early",
@@ -80,6 +83,7 @@ struct thread *event_thread_create(void *entry, void *argument, enum thread_orig
 
 void event_thread_end(void)
 {
+    destruction_end();
     quarantine_flush(guard.block);
     /* In the shutdown phase freed blocks stay where they are. */
     thread_end(phase_is_shutdown());
@@ -113,6 +117,7 @@ void event_dying(void)
 
 void event_prepare_fork(void)
 {
+    patch_prepare_fork();
     thread_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
@@ -129,6 +134,7 @@ void event_forked(bool child)
         arena_forked(child);
     }
     thread_forked(child);
+    patch_forked(child);
     if (!child)
         return;
     destruction_forked();

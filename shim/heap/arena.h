@@ -22,7 +22,9 @@ const char *arena_loss(void);
  * when a budget is used up. alignment: a power of two up to a page. */
 struct object *arena_allocate(size_t size, size_t alignment);
 
-extern uintptr_t arena_first, arena_last; /* the reservation: [first, last) */
+/* The reservation: [first, last). */
+extern uintptr_t arena_first __attribute__((visibility("hidden")));
+extern uintptr_t arena_last __attribute__((visibility("hidden")));
 
 static inline bool arena_contains(const void *address)
 {

@@ -14,6 +14,13 @@
 #define SHUTDOWN_LEAST 65536 /* records for the shutdown phase, at the least */
 #define MANY 8192            /* records that are made ready at once when so many have come */
 #define SHUTDOWN_POISON 32   /* words; a program that ends has time for more */
+#define AMONG_MANY                                                                                 \
+    8              /* of those between the first and the last DEEP one in so many is looked at     \
+                    */
+#define DEEP 65536 /* blocks that get so many; where more die, time is short again */
+#define BATCH 32   /* records that a thread takes at once */
+#define BATCH_BLOCK ((size_t)1024)     /* bytes; larger blocks come one by one */
+#define BATCH_ROOM (UINT32_C(1) << 20) /* with less, a record might be needed twice too soon */
 
 struct quarantine quarantine = {.ring_blocks = QUARANTINE_NO_RING};
 
@@ -23,7 +30,8 @@ static _Atomic uint64_t poisoned_shutdown, left_early;
 
 /* The shutdown phase's own queue, first in first out. */
 static struct lock shutdown_lock;
-static uint32_t shutdown_head, shutdown_count;
+static uint32_t shutdown_head, shutdown_count, shutdown_ready;
+static _Atomic bool batches_over;
 static size_t shutdown_held;
 
 /* A quarter of what the control group still allows: the rest is for the program to end in. */
@@ -60,6 +68,7 @@ bool quarantine_start(const struct options *options, const struct quarantine_cal
         quarantine.ring_blocks = (uint32_t)options->quarantine_blocks;
     quarantine.rate =
         options->quarantine_rate == 0 ? UINT32_MAX : (uint32_t)options->quarantine_rate;
+    quarantine.burst = quarantine.rate > QUARANTINE_BURST ? quarantine.rate : QUARANTINE_BURST;
     quarantine.ring_bytes = options->quarantine_size;
     quarantine.poison_words = (uint32_t)(options->poison / 8);
     quarantine.shutdown_words = quarantine.poison_words;
@@ -100,30 +109,91 @@ static void leave(struct block *record)
     quarantine.calls.release(address);
 }
 
-static bool put_in_shutdown(void *address, size_t usable, uint32_t where, enum origin end)
+/* Records from shutdown_head on are to be used: made ready with fewer page faults. */
+static void make_ready(uint32_t count)
+{
+    uint32_t room = record_count - SHUTDOWN_FIRST;
+    if (shutdown_head < MANY || shutdown_head + count <= shutdown_ready ||
+        shutdown_head + MANY > room)
+        return;
+    memory_populate(&quarantine.records[SHUTDOWN_FIRST + shutdown_head],
+                    MANY * sizeof *quarantine.records);
+    shutdown_ready = shutdown_head + MANY;
+}
+
+static void fill_in_shutdown(struct block *record, void *address, size_t usable, uint32_t where,
+                             enum origin end)
+{
+    quarantine_fill(record, usable, where, clock_ticks(),
+                    guard.thread == NULL ? 0 : guard.thread->reference, end);
+    record->in_shutdown = true;
+    record->deep = record - quarantine.records < (ptrdiff_t)SHUTDOWN_FIRST + DEEP;
+    quarantine_poison(record, address);
+}
+
+/* A lock for each free would make it wait for its poison to reach the memory: small blocks are
+ * entered into records that the thread took a few at a time. Their bytes are counted before, and
+ * what was too much is given back with the next batch. Only while nothing has left yet: then no
+ * record is used twice. */
+static bool take_batch(struct thread_block *owner)
+{
+    uint32_t room = record_count - SHUTDOWN_FIRST;
+    const size_t most = BATCH * BATCH_BLOCK;
+    if (atomic_load_explicit(&batches_over, memory_order_relaxed))
+        return false;
+    lock_take(&shutdown_lock);
+    if (owner->batch_next != 0)
+        shutdown_held -= most - owner->batch_bytes;
+    owner->batch_next = 0;
+    bool fits = room >= BATCH_ROOM && shutdown_count == shutdown_head &&
+                shutdown_head + BATCH < room && shutdown_held + most <= shutdown_bytes;
+    if (fits) {
+        make_ready(BATCH);
+        owner->batch_next = SHUTDOWN_FIRST + shutdown_head;
+        owner->batch_left = BATCH;
+        owner->batch_bytes = 0;
+        shutdown_head += BATCH;
+        shutdown_count += BATCH;
+        shutdown_held += most;
+    } else {
+        atomic_store(&batches_over, true);
+    }
+    lock_release(&shutdown_lock);
+    return fits;
+}
+
+static bool put_in_shutdown(struct thread_block *owner, void *address, size_t usable,
+                            uint32_t where, enum origin end)
 {
     if (usable > shutdown_bytes)
         return false;
+    if (owner != NULL && usable <= BATCH_BLOCK && (owner->batch_left > 0 || take_batch(owner))) {
+        owner->batch_left--;
+        owner->batch_bytes += usable;
+        owner->frees++;
+        fill_in_shutdown(&quarantine.records[owner->batch_next++], address, usable, where, end);
+        return true;
+    }
     uint32_t room = record_count - SHUTDOWN_FIRST;
     struct block *const first = &quarantine.records[SHUTDOWN_FIRST];
     lock_take(&shutdown_lock);
     while (shutdown_count > 0 &&
            (shutdown_held + usable > shutdown_bytes || shutdown_count == room)) {
         struct block *oldest = &first[(shutdown_head + room - shutdown_count) % room];
-        shutdown_held -= oldest->size;
         shutdown_count--;
+        if (__atomic_load_n(&oldest->address, __ATOMIC_ACQUIRE) == 0)
+            continue; /* of a batch, not used yet */
+        shutdown_held -= oldest->size < shutdown_held ? oldest->size : shutdown_held;
         atomic_fetch_add(&left_early, 1);
         leave(oldest);
     }
+    make_ready(1);
     struct block *record = &first[shutdown_head];
-    quarantine_fill(record, usable, where, clock_ticks(),
-                    guard.thread == NULL ? 0 : guard.thread->reference, end);
-    record->in_shutdown = true;
-    quarantine_poison(record, address);
+    if (record->address != 0) /* of a batch, used after it was passed by */
+        leave(record);
+    fill_in_shutdown(record, address, usable, where, end);
     shutdown_head = shutdown_head + 1 == room ? 0 : shutdown_head + 1;
     shutdown_count++;
-    if (shutdown_head % MANY == 0 && shutdown_head + MANY <= room) /* with fewer faults */
-        memory_populate(record + 1, MANY * sizeof *record);
     shutdown_held += record->size;
     poisoned_shutdown++;
     lock_release(&shutdown_lock);
@@ -152,8 +222,8 @@ bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usabl
     uint32_t most = quarantine.ring_blocks;
     if (quarantine.records == NULL)
         return false;
-    if (atomic_load_explicit(&quarantine.shutting_down, memory_order_relaxed))
-        return put_in_shutdown(address, usable, where, end);
+    if (quarantine_is_shutdown())
+        return put_in_shutdown(owner, address, usable, where, end);
     if (owner == NULL)
         return false;
     if (most == QUARANTINE_NO_RING) {
@@ -174,6 +244,8 @@ bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usabl
     owner->quarantine_count++;
     owner->quarantine_bytes += record->size;
     owner->frees++;
+    record = ring_record(owner, owner->quarantine_head + most - owner->quarantine_count);
+    __builtin_prefetch((void *)record->address, 1); /* the next to leave */
     return true;
 }
 
@@ -195,7 +267,7 @@ void quarantine_flush(struct thread_block *owner)
 /* Believed only if the block did not begin to leave meanwhile. */
 static void check_record(struct block *record)
 {
-    uintptr_t address = record->address;
+    uintptr_t address = __atomic_load_n(&record->address, __ATOMIC_ACQUIRE);
     uint16_t check = record->check;
     if (address == 0 ||
         __builtin_expect(!poison_differs((const void *)address, quarantine_words(record),
@@ -221,10 +293,13 @@ void quarantine_check(void)
     uint32_t room = record_count - SHUTDOWN_FIRST;
     enum { AHEAD = 32 }; /* blocks lie anywhere: their memory is asked for early */
     for (uint32_t i = 0; i < shutdown_count; i++) {
+        if (i >= DEEP && shutdown_count - i > DEEP && i % AMONG_MANY != 0)
+            continue;
         struct block *record =
             &quarantine.records[SHUTDOWN_FIRST + (shutdown_head + room - 1 - i) % room];
-        if (record - quarantine.records >= SHUTDOWN_FIRST + AHEAD)
-            __builtin_prefetch((const void *)record[-AHEAD].address);
+        uint32_t ahead = i < DEEP || shutdown_count - i < DEEP ? AHEAD : AHEAD * AMONG_MANY;
+        if (record - quarantine.records >= (ptrdiff_t)SHUTDOWN_FIRST + ahead)
+            __builtin_prefetch((const void *)(record - ahead)->address);
         check_record(record);
     }
     lock_release(&shutdown_lock);

@@ -19,7 +19,8 @@ struct block {
     thread_reference end_thread;
     uint16_t check; /* of its poison; kept when the record is free, for the next */
     uint8_t end;    /* enum origin */
-    bool in_shutdown;
+    bool in_shutdown : 1;
+    bool deep : 1; /* shutdown_words of it are poisoned */
 };
 _Static_assert(sizeof(struct block) == 32, "two million of them die in a shutdown");
 
@@ -40,7 +41,7 @@ static inline bool quarantine_put(struct thread_block *owner, void *address, siz
 void quarantine_begin_shutdown(void);
 /* All blocks of an ending thread leave, unless the shutdown phase has begun. */
 void quarantine_flush(struct thread_block *owner);
-/* Looks for late writes in everything that is still here: at exit. */
+/* Looks for late writes in what is still here, in a part of it where very many died: at exit. */
 void quarantine_check(void);
 
 /* The block that a poison word names, if the word is true and the block is still here.
@@ -65,18 +66,23 @@ extern struct quarantine {
     struct block *records; /* NULL: off */
     uint32_t ring_blocks;  /* or QUARANTINE_NO_RING, which no count reaches */
     uint32_t poison_words, shutdown_words;
-    uint32_t rate; /* frees that all enter in one period */
+    uint32_t rate, burst; /* frees that all enter: added in each period; saved up at the most */
     size_t ring_bytes;
     _Atomic bool shutting_down;
     struct quarantine_calls calls;
 } quarantine __attribute__((visibility("hidden")));
+
+static inline bool quarantine_is_shutdown(void)
+{
+    return atomic_load_explicit(&quarantine.shutting_down, memory_order_relaxed);
+}
 
 bool quarantine_put_slow(struct thread_block *owner, void *address, size_t usable, uint32_t where,
                          enum origin end);
 /* Words of a block that are poisoned. */
 static inline size_t quarantine_words(const struct block *block)
 {
-    size_t most = block->in_shutdown ? quarantine.shutdown_words : quarantine.poison_words;
+    size_t most = block->deep ? quarantine.shutdown_words : quarantine.poison_words;
     return block->size / 8 < most ? block->size / 8 : most;
 }
 static inline uint64_t quarantine_first(const struct block *record)
@@ -90,6 +96,8 @@ void quarantine_tell_change(const struct block *record, uintptr_t address);
  * QUARANTINE_EACH enters, and stays so many times as long. */
 #define QUARANTINE_PERIOD (INT64_C(1) << 21) /* ticks: about a millisecond */
 #define QUARANTINE_EACH 16
+#define QUARANTINE_BURST 1024
+#define QUARANTINE_WAITS 2 /* in a period; a server waits some hundred times a millisecond */
 
 /* True: this free passes the quarantine by. */
 static inline bool quarantine_skips(struct thread_block *owner)
@@ -108,8 +116,11 @@ static inline uint64_t quarantine_now(struct thread_block *owner)
     uint64_t now = clock_ticks();
     /* Signed: another processor's counter may be a little behind. */
     if ((int64_t)(now - owner->quarantine_ticks) > QUARANTINE_PERIOD) {
+        uint64_t periods = (now - owner->quarantine_ticks) / QUARANTINE_PERIOD;
+        uint64_t left = owner->quarantine_left +
+                        (periods < QUARANTINE_BURST ? periods : QUARANTINE_BURST) * quarantine.rate;
         owner->quarantine_ticks = now;
-        owner->quarantine_left = quarantine.rate;
+        owner->quarantine_left = (uint32_t)(left < quarantine.burst ? left : quarantine.burst);
     }
     if (owner->quarantine_left > 0)
         owner->quarantine_left--;
@@ -118,11 +129,21 @@ static inline uint64_t quarantine_now(struct thread_block *owner)
     return now;
 }
 
-/* The calling thread did something that takes time: its next free enters. */
+/* The calling thread did something that may take time: its next free enters. */
 static inline void quarantine_end_burst(void)
 {
-    if (guard.block != NULL)
-        guard.block->quarantine_skip = 0;
+    struct thread_block *block = guard.block;
+    if (block == NULL || block->quarantine_skip == 0)
+        return;
+    uint64_t now = clock_ticks();
+    if ((int64_t)(now - block->waited_ticks) > QUARANTINE_PERIOD) {
+        block->waited_ticks = now;
+        block->quarantine_waits = QUARANTINE_WAITS;
+    }
+    if (block->quarantine_waits == 0)
+        return;
+    block->quarantine_waits--;
+    block->quarantine_skip = 0;
 }
 
 static inline void quarantine_fill(struct block *record, size_t usable, uint32_t where,
@@ -159,7 +180,7 @@ static inline bool quarantine_put(struct thread_block *owner, void *address, siz
                                   uint32_t where, enum origin end)
 {
     if (__builtin_expect(owner == NULL || owner->quarantine_count != quarantine.ring_blocks, 0) ||
-        __builtin_expect(atomic_load_explicit(&quarantine.shutting_down, memory_order_relaxed), 0))
+        __builtin_expect(quarantine_is_shutdown(), 0))
         return quarantine_put_slow(owner, address, usable, where, end);
     uint32_t head = owner->quarantine_head;
     struct block *record = &quarantine.records[owner->number * QUARANTINE_RING + head];

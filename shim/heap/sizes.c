@@ -1,4 +1,4 @@
-/* Sizes: see sizes.h. Called by capture/sized_allocator.c. */
+/* Sizes: see sizes.h. Called by capture/sized_allocator.c and new_hooks.c. */
 #include "heap/sizes.h"
 
 #include "base/memory.h"
@@ -21,6 +21,8 @@ static size_t sets;
 bool sizes_start(void)
 {
     size_t bytes = SETS_MOST * WAYS * sizeof *entries;
+    if (entries != NULL)
+        return true;
     entries = memory_map_sparse(&bytes, SETS_LEAST * WAYS * sizeof *entries);
     if (entries == NULL)
         return false;

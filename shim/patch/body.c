@@ -24,6 +24,12 @@ static bool is_in_body(const struct walk *walk, uint64_t target)
     return target - walk->code->address < walk->code->size;
 }
 
+static bool decode_at(struct instruction *instruction, const struct code *code, size_t at)
+{
+    return decode(instruction, code->bytes + at, code->room - at) &&
+           instruction->length <= code->size - at;
+}
+
 /* Entries are taken for a table's as long as they lead into the function. */
 static void check_table(struct walk *walk, uint64_t table, bool absolute)
 {
@@ -54,7 +60,7 @@ static void check_tables(struct walk *walk)
     const struct code *code = walk->code;
     struct instruction instruction;
     for (size_t at = 0; at < code->size; at += instruction.length) {
-        if (!decode(&instruction, code->bytes + at, code->size - at))
+        if (!decode_at(&instruction, code, at))
             return;
         uint64_t address = code->address + at + instruction.length + (uint64_t)instruction.relative;
         if (instruction.table != 0) {
@@ -73,10 +79,10 @@ enum patch_refusal body_check(const struct code *code, const struct displaced *d
     struct instruction instruction;
     bool switches = false;
     for (size_t at = 0; at < code->size; at += instruction.length) {
-        if (!decode(&instruction, code->bytes + at, code->size - at))
+        if (!decode_at(&instruction, code, at))
             return PATCH_NOT_DECODED;
         uint64_t target = code->address + at + instruction.length + (uint64_t)instruction.relative;
-        if (instruction_branches(&instruction)) {
+        if (instruction.branches) {
             /* A function that calls itself is called. */
             if (instruction.kind == INSTRUCTION_CALL && target - code->address <= walk.jump)
                 continue;

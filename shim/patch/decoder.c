@@ -2,25 +2,32 @@
 #include "patch/decoder.h"
 
 #include "base/output.h"
+#include "patch/quick.h"
 
 #include <Zydis/Decoder.h>
 #include <dlfcn.h>
 
-/* The soname of Zydis 4, whose structs are the headers'. */
-#define DECODER_LIBRARY "libZydis.so.4.0"
+/* Zydis 4.0 and 4.1: their structs of decoded instructions are the same, their numbers of mnemonics
+ * are not. */
+static const char *const libraries[] = {"libZydis.so.4.0", "libZydis.so.4.1"};
 
 static struct {
     ZyanStatus (*init)(ZydisDecoder *, ZydisMachineMode, ZydisStackWidth);
     ZyanStatus (*enable_mode)(ZydisDecoder *, ZydisDecoderMode, ZyanBool);
     ZyanStatus (*decode_instruction)(const ZydisDecoder *, ZydisDecoderContext *, const void *,
                                      ZyanUSize, ZydisDecodedInstruction *);
-    ZydisDecoder decoder;
-    bool tried, ready;
+    union {
+        ZydisDecoder decoder; /* longer in 4.0 than in 4.1 */
+        unsigned char room[256];
+    };
+    bool tried, loaded, ready;
 } zydis;
 
 static bool load(void)
 {
-    void *library = dlopen(DECODER_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void *library = NULL;
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries && library == NULL; i++)
+        library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return false;
     const struct {
@@ -37,23 +44,10 @@ static bool load(void)
             return false;
         __builtin_memcpy(wanted[i].pointer, &symbol, sizeof symbol);
     }
-    /* Lengths, mnemonics and raw fields are enough, and twice as fast. */
+    /* Raw fields are enough, and twice as fast. */
     return ZYAN_SUCCESS(
                zydis.init(&zydis.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) &&
            ZYAN_SUCCESS(zydis.enable_mode(&zydis.decoder, ZYDIS_DECODER_MODE_MINIMAL, ZYAN_TRUE));
-}
-
-bool decoder_start(void)
-{
-    if (!zydis.tried) {
-        zydis.tried = true;
-        zydis.ready = load();
-        if (!zydis.ready)
-            output_tell_once("cannot load " DECODER_LIBRARY
-                             " (install Debian's libzydis4.0): no function can be patched",
-                             NULL);
-    }
-    return zydis.ready;
 }
 
 bool decoder_ready(void)
@@ -82,9 +76,8 @@ static enum instruction_kind one_byte_kind(const ZydisDecodedInstruction *decode
     case 0xe3: /* jrcxz, jecxz */
         return INSTRUCTION_LOOP;
     case 0xe8:
-        return has_data16_without_rex_w(decoded) ? INSTRUCTION_FIXED : INSTRUCTION_CALL;
+        return INSTRUCTION_CALL;
     case 0xe9:
-        return has_data16_without_rex_w(decoded) ? INSTRUCTION_FIXED : INSTRUCTION_JUMP;
     case 0xeb:
         return INSTRUCTION_JUMP;
     case 0xc2:
@@ -125,28 +118,46 @@ static enum instruction_kind kind_of(const ZydisDecodedInstruction *decoded)
         return one_byte_kind(decoded);
     if (decoded->opcode_map == ZYDIS_OPCODE_MAP_0F) {
         if (decoded->opcode >= 0x80 && decoded->opcode <= 0x8f)
-            return has_data16_without_rex_w(decoded) ? INSTRUCTION_FIXED : INSTRUCTION_CONDITIONAL;
+            return INSTRUCTION_CONDITIONAL;
         if (decoded->opcode == 0x0b) /* ud2 */
             return INSTRUCTION_TRAP;
     }
     return INSTRUCTION_PLAIN;
 }
 
-bool decode(struct instruction *instruction, const unsigned char *code, size_t room)
+/* 90 is pause after f3, and xchg with %r8 after some REX. */
+static bool is_plain_nop(const ZydisDecodedInstruction *decoded)
+{
+    bool repeated = false;
+    for (unsigned i = 0; i < decoded->raw.prefix_count; i++)
+        repeated = repeated || decoded->raw.prefixes[i].value == 0xf3;
+    return !repeated && decoded->raw.rex.B == 0;
+}
+
+bool decode_slowly(struct instruction *instruction, const unsigned char *code, size_t room)
 {
     ZydisDecodedInstruction decoded;
-    if (!zydis.ready ||
+    if (!zydis.loaded ||
         !ZYAN_SUCCESS(zydis.decode_instruction(&zydis.decoder, NULL, code, room, &decoded)))
         return false;
     *instruction = (struct instruction){.length = decoded.length, .opcode = decoded.opcode};
     instruction->kind = (uint8_t)kind_of(&decoded);
-    instruction->is_lea = decoded.mnemonic == ZYDIS_MNEMONIC_LEA;
-    instruction->is_nop = decoded.mnemonic == ZYDIS_MNEMONIC_NOP;
+    if (decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY) {
+        bool one = decoded.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT;
+        bool two = decoded.opcode_map == ZYDIS_OPCODE_MAP_0F;
+        instruction->is_lea = one && decoded.opcode == 0x8d;
+        instruction->is_nop = (one && decoded.opcode == 0x90 && is_plain_nop(&decoded)) ||
+                              (two && decoded.opcode == 0x1f);
+    }
     if (decoded.raw.imm[0].is_relative) {
+        instruction->branches = true;
         instruction->relative = decoded.raw.imm[0].value.s;
-        if (!instruction_branches(instruction))
+        if (instruction->kind == INSTRUCTION_PLAIN)
             instruction->kind = INSTRUCTION_FIXED; /* one that is not known here */
     }
+    if ((instruction->branches || instruction->kind == INSTRUCTION_CALL_INDIRECT) &&
+        has_data16_without_rex_w(&decoded))
+        instruction->kind = INSTRUCTION_FIXED;
     if ((decoded.attributes & ZYDIS_ATTRIB_HAS_MODRM) == 0)
         return true;
     instruction->modrm_at = decoded.raw.modrm.offset;
@@ -161,4 +172,37 @@ bool decode(struct instruction *instruction, const unsigned char *code, size_t r
         instruction->table = (uint32_t)decoded.raw.disp.value;
     }
     return true;
+}
+
+/* Whether the library's structs are the headers'. */
+static bool understands(void)
+{
+    static const unsigned char add[] = {0x48, 0x81, 0x05, 4, 3, 2, 1, 9, 9, 9, 9};
+    static const unsigned char branch[] = {0x0f, 0x84, 4, 3, 2, 1};
+    struct instruction instruction;
+    return decode_slowly(&instruction, add, sizeof add) && instruction.length == sizeof add &&
+           instruction.kind == INSTRUCTION_PLAIN && instruction.modrm_at == 2 &&
+           instruction.rip_at == 3 && instruction.relative == 0x01020304 &&
+           decode_slowly(&instruction, branch, sizeof branch) &&
+           instruction.kind == INSTRUCTION_CONDITIONAL && instruction.relative == 0x01020304;
+}
+
+bool decoder_start(void)
+{
+    if (!zydis.tried) {
+        zydis.tried = true;
+        zydis.loaded = load();
+        zydis.ready = zydis.loaded && understands();
+        if (!zydis.ready)
+            output_tell_once("cannot load libZydis 4 (install Debian's libzydis4.0): no function "
+                             "can be patched",
+                             NULL);
+    }
+    return zydis.ready;
+}
+
+bool decode(struct instruction *instruction, const unsigned char *code, size_t room)
+{
+    return (room >= INSTRUCTION_MOST && quick_decode(instruction, code)) ||
+           decode_slowly(instruction, code, room);
 }

@@ -28,6 +28,7 @@ struct instruction {
     uint8_t opcode;   /* the last byte of it */
     uint8_t modrm_at; /* offset of the ModRM byte; 0: none */
     uint8_t rip_at;   /* offset of the four displacement bytes of a rip-relative operand; 0: none */
+    bool branches;    /* to end + relative, or not */
     bool is_lea;      /* the operand's address is taken */
     bool is_nop;      /* a form that fills gaps between functions */
     uint32_t table;   /* jmp *table(,%reg,8): the absolute address; 0: none */
@@ -40,11 +41,8 @@ bool decoder_ready(void);
 
 /* False: no instruction, or none that is known, or longer than `room`. */
 bool decode(struct instruction *instruction, const unsigned char *code, size_t room);
-
-static inline bool instruction_branches(const struct instruction *instruction)
-{
-    return instruction->kind >= INSTRUCTION_JUMP && instruction->kind <= INSTRUCTION_CALL;
-}
+/* The same, by Zydis alone. */
+bool decode_slowly(struct instruction *instruction, const unsigned char *code, size_t room);
 
 /* Whether what follows in memory is never reached from it. */
 static inline bool instruction_ends(const struct instruction *instruction)

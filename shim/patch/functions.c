@@ -1,6 +1,8 @@
 /* Functions: see functions.h. Called where entries are patched, and by `outlive scan`. */
 #include "patch/functions.h"
 
+#include "base/text.h"
+
 static bool walk_symbols(const struct elf_symbols *symbols, function_visitor visit, void *context)
 {
     for (size_t i = 0; i < symbols->count; i++) {
@@ -21,6 +23,20 @@ bool functions_has_symtab(const struct elf_image *image)
 {
     struct elf_symbols symbols;
     return elf_image_symbols(image, SHT_SYMTAB, &symbols);
+}
+
+bool functions_has_source(const struct elf_image *image, const char *file)
+{
+    struct elf_symbols symbols;
+    if (!elf_image_symbols(image, SHT_SYMTAB, &symbols))
+        return false;
+    for (size_t i = 0; i < symbols.count; i++) {
+        Elf64_Sym symbol;
+        const char *name = elf_symbols_at(&symbols, i, &symbol);
+        if (ELF64_ST_TYPE(symbol.st_info) == STT_FILE && text_equal(name, file))
+            return true;
+    }
+    return false;
 }
 
 bool functions_by_symbol(const struct elf_image *image, function_visitor visit, void *context)

@@ -22,5 +22,7 @@ bool functions_by_symbol(const struct elf_image *image, function_visitor visit, 
 /* Every function that .eh_frame describes (LSB core, "Exception Frames"; DWARF 5, 6.4.1). */
 bool functions_by_frame(const struct elf_image *image, function_visitor visit, void *context);
 bool functions_has_symtab(const struct elf_image *image);
+/* Whether .symtab names that source file ("new_op.cc"): a part of the program was made from it. */
+bool functions_has_source(const struct elf_image *image, const char *file);
 
 #endif

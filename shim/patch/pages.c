@@ -82,12 +82,32 @@ static size_t edit_runs(const struct edit *edits, size_t count, bool undo)
     return used;
 }
 
+/* Mappings are limited (vm.max_map_count): some are held back, so that what fails half-way for want
+ * of them can be undone. */
+#define RESERVE_PAGES 17
+
+static void *hold_mappings(void)
+{
+    unsigned char *held = memory_map(RESERVE_PAGES * PAGE_SIZE);
+    bool split = held != NULL;
+    for (size_t page = 1; split && page < RESERVE_PAGES; page += 2)
+        split = memory_protect(held + page * PAGE_SIZE, PAGE_SIZE, PROT_NONE);
+    if (held == NULL || split)
+        return held;
+    memory_unmap(held, RESERVE_PAGES * PAGE_SIZE);
+    return NULL;
+}
+
 bool pages_edit(const struct edit *edits, size_t count)
 {
-    size_t done = count == 0 ? 0 : edit_runs(edits, count, false);
-    if (done == count)
+    void *held;
+    if (count == 0)
         return true;
-    if (done > 0) /* too many mappings */
+    if ((held = hold_mappings()) == NULL)
+        return false;
+    size_t done = edit_runs(edits, count, false);
+    memory_unmap(held, RESERVE_PAGES * PAGE_SIZE);
+    if (done < count && done > 0)
         (void)edit_runs(edits, done, true);
-    return false;
+    return done == count;
 }

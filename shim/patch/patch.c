@@ -43,11 +43,22 @@ bool patch_start(void)
     return decoder_start();
 }
 
+#define ARCH_SHSTK_STATUS 0x5005 /* asm/prctl.h, Linux 6.6 */
+
+/* A shadow stack wants calls: the displaced ones are made by push and jump. */
+static bool has_shadow_stack(void)
+{
+    uint64_t features = 0;
+    return system_call3(SYS_arch_prctl, ARCH_SHSTK_STATUS, (long)&features, 0) == 0 &&
+           (features & 1) != 0;
+}
+
 struct batch {
     struct patch *patches;
     uint32_t *order; /* of their addresses */
     size_t count;
     struct segments segments;
+    bool shadow_stack;
     const struct segment *text; /* of the function that is being looked at */
 };
 
@@ -159,8 +170,20 @@ static bool find_code(struct batch *batch, const struct patch *patch, struct cod
     return true;
 }
 
-static enum patch_refusal judge(struct batch *batch, const struct patch *patch)
+/* Assembler has functions that start within another's first instructions. */
+static bool holds_another(const struct batch *batch, size_t number,
+                          const struct displaced *displaced)
 {
+    uintptr_t start = nth(batch, number)->function, end = start + displaced->jump + JUMP_SIZE;
+    while (++number < batch->count && nth(batch, number)->function < end)
+        if (nth(batch, number)->function != start)
+            return true;
+    return false;
+}
+
+static enum patch_refusal judge(struct batch *batch, size_t number)
+{
+    const struct patch *patch = nth(batch, number);
     struct displaced displaced;
     struct code code;
     const struct body_world world = {read_module, note_leaving, batch};
@@ -171,6 +194,10 @@ static enum patch_refusal judge(struct batch *batch, const struct patch *patch)
     enum patch_refusal refusal = relocate_find(&displaced, &code);
     if (refusal == PATCH_FINE && leaves_module(batch, &displaced, &code))
         refusal = PATCH_TAKEN;
+    if (refusal == PATCH_FINE && holds_another(batch, number, &displaced))
+        refusal = PATCH_BRANCH_INSIDE;
+    if (refusal == PATCH_FINE && batch->shadow_stack && relocate_has_call(&displaced))
+        refusal = PATCH_CALL_INSIDE;
     /* Also where it is refused already: its branches may lead into others. */
     enum patch_refusal body = body_check(&code, &displaced, &world);
     return refusal == PATCH_FINE ? body : refusal;
@@ -184,7 +211,7 @@ static void judge_all(struct batch *batch)
         patch->original = 0;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        enum patch_refusal refusal = judge(batch, nth(batch, i));
+        enum patch_refusal refusal = judge(batch, i);
         if (nth(batch, i)->refusal == PATCH_FINE)
             nth(batch, i)->refusal = refusal;
     }
@@ -253,7 +280,7 @@ static void make_trampolines(struct batch *batch, size_t first, size_t last, uin
 
 void patch_prepare(struct patch *patches, size_t count)
 {
-    struct batch batch = {.patches = patches, .count = count};
+    struct batch batch = {.patches = patches, .count = count, .shadow_stack = has_shadow_stack()};
     refuse_all(patches, count, PATCH_FINE);
     lock_take(&patch_lock);
     bool ready = count < UINT32_MAX && sort(&batch) && segments_read(&batch.segments);
@@ -296,6 +323,12 @@ static bool is_installed(const struct patch *patch, unsigned char after[JUMP_SIZ
     const unsigned char *at = (const unsigned char *)patch->function + trampoline->jump;
     (void)relocate_jump(after, (uintptr_t)at, (uintptr_t)trampoline->enter);
     return __builtin_memcmp(at, after, JUMP_SIZE) == 0;
+}
+
+bool patch_is_installed(const struct patch *patch)
+{
+    unsigned char after[JUMP_SIZE];
+    return patch->original != 0 && is_installed(patch, after);
 }
 
 /* The edits of those that may be installed. */
@@ -344,14 +377,25 @@ bool patch_install(struct patch *patches, size_t count)
     return installed;
 }
 
+void patch_prepare_fork(void)
+{
+    lock_before_fork(&patch_lock);
+}
+
+void patch_forked(bool child)
+{
+    lock_after_fork(&patch_lock, child);
+}
+
 uintptr_t patch_source(uintptr_t address)
 {
     return trampoline_source(address);
 }
 
-enum patch_refusal patch_judge(const unsigned char *code, size_t size, uint64_t address)
+enum patch_refusal patch_judge(const unsigned char *code, size_t size, size_t room,
+                               uint64_t address)
 {
-    const struct code judged = {.bytes = code, .size = size, .room = size, .address = address};
+    const struct code judged = {.bytes = code, .size = size, .room = room, .address = address};
     struct displaced displaced;
     struct relocated relocated;
     if (!decoder_ready())

@@ -60,8 +60,10 @@ enum patch_refusal relocate_find(struct displaced *displaced, const struct code 
         at += instruction->length;
         displaced->end = (uint8_t)at;
         switch (instruction->kind) {
-        case INSTRUCTION_BREAKPOINT: /* a debugger's */
-            return PATCH_TAKEN;
+        case INSTRUCTION_BREAKPOINT: /* a debugger's, where it is no gap */
+            if (!ended)
+                return PATCH_TAKEN;
+            break;
         case INSTRUCTION_FIXED:
             return PATCH_NOT_RELOCATED;
         case INSTRUCTION_CALL:
@@ -72,7 +74,8 @@ enum patch_refusal relocate_find(struct displaced *displaced, const struct code 
         default:
             break;
         }
-        ended = instruction_ends(instruction);
+        ended = instruction_ends(instruction) ||
+                (ended && (instruction->is_nop || instruction->kind == INSTRUCTION_BREAKPOINT));
         if (at == code->size && at < wanted && !ended)
             return PATCH_TOO_SHORT; /* it goes on beyond its end */
     }
@@ -220,15 +223,12 @@ enum patch_refusal relocate(struct relocated *relocated, const struct displaced 
     struct writer writer = {.out = relocated, .code = code, .to = to, .literal = literal};
     const struct instruction *last = &displaced->instructions[displaced->count - 1];
     __builtin_memset(relocated, 0, sizeof *relocated);
-    mark(&writer, displaced->jump); /* endbr64: the trampoline is called through a pointer */
-    put(&writer, relocate_endbr, ENDBR_SIZE);
     for (unsigned i = 0; i < displaced->count; i++) {
         const struct instruction *instruction = &displaced->instructions[i];
         mark(&writer, displaced->at[i]);
         put_instruction(&writer, instruction, displaced->at[i]);
     }
-    if (!instruction_ends(last) && last->kind != INSTRUCTION_CALL &&
-        last->kind != INSTRUCTION_CALL_INDIRECT) {
+    if (!instruction_ends(last) && !relocate_has_call(displaced)) {
         mark(&writer, displaced->end);
         put_jump(&writer, code->address + displaced->end);
     }

@@ -55,6 +55,12 @@ static inline size_t relocate_jump_offset(const unsigned char *bytes, size_t siz
 /* Whether the jump finds room, and that nobody's jump is there already. */
 enum patch_refusal relocate_find(struct displaced *displaced, const struct code *code);
 
+static inline bool relocate_has_call(const struct displaced *displaced)
+{
+    const struct instruction *last = &displaced->instructions[displaced->count - 1];
+    return last->kind == INSTRUCTION_CALL || last->kind == INSTRUCTION_CALL_INDIRECT;
+}
+
 /* Writes the displaced instructions as they run at `to`, and the jump back. `literal` is where the
  * return address of a displaced call (relocated->returns) will stand in memory. */
 enum patch_refusal relocate(struct relocated *relocated, const struct displaced *displaced,

@@ -70,18 +70,28 @@ enum patch_refusal trampoline_open(struct region *region, uint32_t most, uintptr
     return region->start == NULL ? PATCH_NO_ROOM : PATCH_FINE;
 }
 
-/* mov $number, %r11d; jmp *hook */
+/* mov %r11, -16(%rsp); mov $number, %r11d; jmp *hook */
 static void write_enter(struct trampoline *trampoline, uint32_t number)
 {
+    static const unsigned char keep[] = {0x4c, 0x89, 0x5c, 0x24, 0xf0};
     unsigned char *at = trampoline->enter;
-    int32_t back = -(int32_t)(offsetof(struct trampoline, enter) + 12);
-    at[0] = 0x41;
-    at[1] = 0xbb;
-    __builtin_memcpy(at + 2, &number, sizeof number);
-    at[6] = 0xff;
-    at[7] = 0x25;
-    __builtin_memcpy(at + 8, &back, sizeof back);
-    __builtin_memset(at + 12, 0xcc, sizeof trampoline->enter - 12);
+    int32_t back = -(int32_t)(offsetof(struct trampoline, enter) + 17);
+    __builtin_memcpy(at, keep, sizeof keep);
+    at[5] = 0x41;
+    at[6] = 0xbb;
+    __builtin_memcpy(at + 7, &number, sizeof number);
+    at[11] = 0xff;
+    at[12] = 0x25;
+    __builtin_memcpy(at + 13, &back, sizeof back);
+    __builtin_memset(at + 17, 0xcc, sizeof trampoline->enter - 17);
+}
+
+static void write_start(unsigned char start[TRAMPOLINE_START])
+{
+    static const unsigned char give_back[] = {0x4c, 0x8b, 0x5c, 0x24, 0xf0};
+    _Static_assert(sizeof relocate_endbr + sizeof give_back == TRAMPOLINE_START, "both fit");
+    __builtin_memcpy(start, relocate_endbr, ENDBR_SIZE);
+    __builtin_memcpy(start + ENDBR_SIZE, give_back, sizeof give_back);
 }
 
 enum patch_refusal trampoline_add(struct region *region, const struct patch *patch,
@@ -89,14 +99,14 @@ enum patch_refusal trampoline_add(struct region *region, const struct patch *pat
                                   const struct trampoline **trampoline)
 {
     _Static_assert(offsetof(struct trampoline, hook) == 0, "write_enter counts from the end back");
-    _Static_assert(offsetof(struct trampoline, enter) % ALIGNMENT == 0, "code is aligned");
     struct trampoline *made = (struct trampoline *)(region->start + region->used);
     struct relocated relocated;
     unsigned char jump[JUMP_SIZE];
     if (region->count == region->most)
         return PATCH_NO_ROOM;
     enum patch_refusal refusal =
-        relocate(&relocated, displaced, code, (uintptr_t)made->code, (uintptr_t)&made->returns);
+        relocate(&relocated, displaced, code, (uintptr_t)made->code + TRAMPOLINE_START,
+                 (uintptr_t)&made->returns);
     if (refusal != PATCH_FINE)
         return refusal;
     if (!relocate_jump(jump, code->address + displaced->jump, (uintptr_t)made->enter))
@@ -110,11 +120,12 @@ enum patch_refusal trampoline_add(struct region *region, const struct patch *pat
     __builtin_memcpy(made->before, code->bytes + displaced->jump, JUMP_SIZE);
     made->mark_count = relocated.mark_count;
     __builtin_memcpy(made->marks, relocated.marks, sizeof made->marks);
-    made->code_size = relocated.size;
+    made->code_size = TRAMPOLINE_START + relocated.size;
     write_enter(made, patch->number);
-    __builtin_memcpy(made->code, relocated.bytes, relocated.size);
+    write_start(made->code);
+    __builtin_memcpy(made->code + TRAMPOLINE_START, relocated.bytes, relocated.size);
     ((uint32_t *)region->start)[++region->count] = (uint32_t)region->used;
-    region->used += ROUND_UP(sizeof *made + relocated.size, ALIGNMENT);
+    region->used += ROUND_UP(sizeof *made + made->code_size, ALIGNMENT);
     *trampoline = made;
     return PATCH_FINE;
 }
@@ -143,12 +154,12 @@ enum patch_refusal trampoline_seal(struct region *region)
 
 static uintptr_t source_in(const struct trampoline *trampoline, uintptr_t address)
 {
-    uintptr_t code = (uintptr_t)trampoline->code;
+    uintptr_t code = (uintptr_t)trampoline->code, moved = code + TRAMPOLINE_START;
     if (address < (uintptr_t)trampoline->enter || address >= code + trampoline->code_size)
         return address;
-    uint8_t source = 0;
-    for (unsigned i = 0; i < trampoline->mark_count && address >= code; i++)
-        if (address - code >= trampoline->marks[i].at)
+    uint8_t source = address < code ? 0 : trampoline->jump;
+    for (unsigned i = 0; i < trampoline->mark_count && address >= moved; i++)
+        if (address - moved >= trampoline->marks[i].at)
             source = trampoline->marks[i].source;
     return source == MARK_CALLEE ? trampoline->callee : trampoline->function + source;
 }

@@ -16,15 +16,17 @@ struct trampoline {
     uint8_t jump;
     uint8_t count; /* displaced instructions */
     uint8_t mark_count;
-    struct mark marks[MARKS_MOST];
-    uint32_t code_size;      /* of `code` */
-    uint32_t unused;         /* keeps what follows at a multiple of 16 */
-    unsigned char enter[16]; /* the jump at the function's entry comes here, and goes to the hook */
-    unsigned char code[];    /* the original: endbr64, displaced instructions, jump back */
+    struct mark marks[MARKS_MOST]; /* they count from the displaced instructions */
+    uint64_t code_size;            /* of `code` */
+    unsigned char enter[24]; /* the jump at the function's entry comes here, and goes to the hook */
+    unsigned char code[];    /* the original: a start, the displaced instructions, a jump back */
 };
 
+/* `code` starts with endbr64, since hooks call it through a pointer, and mov -16(%rsp), %r11: see
+ * patch.h. */
+#define TRAMPOLINE_START 9
 /* The most that a trampoline takes. */
-#define TRAMPOLINE_MOST (sizeof(struct trampoline) + RELOCATED_MOST)
+#define TRAMPOLINE_MOST (sizeof(struct trampoline) + TRAMPOLINE_START + RELOCATED_MOST)
 
 struct region {
     unsigned char *start;

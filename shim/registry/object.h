@@ -42,9 +42,14 @@ struct object {
     thread_reference birth_thread, end_thread;
     uint32_t birth_stack, end_stack;
     uint64_t birth_ticks, end_ticks;
-    uintptr_t destructor; /* entry of the outermost one that ran on it; 0: none was seen */
+    /* The last outermost destructor that was entered on it: entry, 0 where none was seen; who; and
+     * the return address and its slot, by which it is known to run still. */
+    uintptr_t destructor, destructor_return, destructor_slot;
+    thread_reference destructor_thread;
+    uint64_t destructor_ticks;
+    _Atomic bool touched; /* some thread has worked in it in a way that is kept, see touch.h */
     uint64_t first_word;  /* at the destruction: a vtable pointer tells the type */
-    _Atomic bool opened; /* dead, but given back so that the program could go on */
+    _Atomic bool opened;  /* dead, but given back so that the program could go on */
 };
 
 bool object_start(void);

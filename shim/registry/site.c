@@ -7,6 +7,7 @@
 #define PROBES 32
 
 struct site *sites;
+struct site_cache_entry site_cache[1 << SITE_CACHE_BITS];
 static uint32_t first_objects;
 static uint64_t refill;
 static _Atomic uint64_t guarded_ever;
@@ -101,19 +102,28 @@ struct path { /* a call path, raw, from the innermost frame out */
     size_t last;
 };
 
+static void store(uintptr_t *field, uintptr_t value)
+{
+    __atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
 static void fill(struct site_cache_entry *entry, struct caller caller, const struct path *path,
                  uint32_t site)
 {
-    entry->slot = 0; /* a signal handler's hook must not see half an entry */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    uint32_t sequence = SITE_LOAD(entry->sequence);
+    if ((sequence & 1) != 0 ||
+        !__atomic_compare_exchange_n(&entry->sequence, &sequence, sequence + 1, false,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return; /* another thread writes it, or the code that a signal handler interrupted */
     for (size_t i = 1; i < SITE_FRAMES; i++) {
-        entry->frames[i - 1] = i <= path->last ? path->frames[i] : caller.address;
-        entry->offsets[i - 1] = i <= path->last ? path->offsets[i - 1] : 0;
+        store(&entry->frames[i - 1], i <= path->last ? path->frames[i] : caller.address);
+        __atomic_store_n(&entry->offsets[i - 1], i <= path->last ? path->offsets[i - 1] : 0,
+                         __ATOMIC_RELAXED);
     }
-    entry->address = caller.address;
-    entry->site = site;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    entry->slot = caller.slot;
+    store(&entry->place, site_place(caller));
+    store(&entry->address, caller.address);
+    __atomic_store_n(&entry->site, site, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->sequence, sequence + 2, __ATOMIC_RELEASE);
 }
 
 /* Whether the path stands on this stack where the site's last one stood on its own. */
@@ -131,18 +141,20 @@ static bool stands_alike(const struct site *site, struct caller caller, struct p
 }
 
 /* Without slots, unless the site has them: some hundred nanoseconds. */
-static uint32_t find_once(struct site_cache_entry *entry, struct caller caller)
+static __attribute__((noinline)) uint32_t find_once(struct site_cache_entry *entry,
+                                                    struct caller caller)
 {
     struct path path;
     size_t count = stack_frames(caller, path.frames, DEEPEST);
     uint32_t site = site_of_frames(path.frames, count, &path.last);
-    if (entry != NULL && stands_alike(&sites[site], caller, &path))
+    if (stands_alike(&sites[site], caller, &path))
         fill(entry, caller, &path, site);
     return site;
 }
 
 /* Walks slot by slot: some microseconds. */
-static uint32_t find_and_cache(struct site_cache_entry *entry, struct caller caller)
+static __attribute__((noinline)) uint32_t find_and_cache(struct site_cache_entry *entry,
+                                                         struct caller caller)
 {
     struct path path;
     uintptr_t slots[DEEPEST];
@@ -163,31 +175,44 @@ static uint32_t find_and_cache(struct site_cache_entry *entry, struct caller cal
     return site;
 }
 
-struct site *site_find(struct thread_block *block, struct caller caller)
+/* Call paths that differ further out share (address, place) and so an entry. What stands in the
+ * slots of the first that came tells them apart: the others get entries by that. */
+static __attribute__((noinline)) uint64_t path_by_slots(const struct site_cache_entry *entry,
+                                                        struct caller caller, uint64_t path)
 {
-    if (block == NULL)
-        return &sites[find_once(NULL, caller)];
-    struct site_cache_entry *entry = site_cache_entry(block, caller);
+    uint32_t offsets[SITE_FRAMES - 1],
+        sequence = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
+    bool same = SITE_LOAD(entry->place) == site_place(caller) &&
+                SITE_LOAD(entry->address) == caller.address && (sequence & 1) == 0;
+    for (size_t i = 0; i < SITE_FRAMES - 1; i++)
+        offsets[i] = SITE_LOAD(entry->offsets[i]);
+    if (!same || !site_cache_unchanged(entry, sequence))
+        return path;
+    for (size_t i = 0; i < SITE_FRAMES - 1; i++)
+        path =
+            (path ^ *(const uintptr_t *)(caller.slot + offsets[i])) * UINT64_C(0xff51afd7ed558ccd);
+    return path;
+}
+
+struct site *site_find(struct caller caller)
+{
+    struct site_cache_entry *entry = site_cache_entry(caller);
     struct site *site = site_cached(entry, caller);
     if (site != NULL)
         return site;
-    uint64_t path = (caller.address ^ caller.slot) * UINT64_C(0xff51afd7ed558ccd);
-    if (entry->slot == caller.slot && entry->address == caller.address) {
-        /* Call paths that differ further out share (address, slot) and so an entry. What stands in
-         * the slots of the first that came tells them apart: the others get entries by that. */
-        for (size_t i = 0; i < SITE_FRAMES - 1; i++)
-            path = (path ^ *(const uintptr_t *)(caller.slot + entry->offsets[i])) *
-                   UINT64_C(0xff51afd7ed558ccd);
-        entry = &block->cache.entries[path >> 32 & (SITE_CACHE_ENTRIES - 1)];
+    uint64_t own = (caller.address ^ site_place(caller)) * UINT64_C(0xff51afd7ed558ccd);
+    uint64_t path = path_by_slots(entry, caller, own);
+    if (path != own) {
+        entry = &site_cache[path >> 32 & ((1 << SITE_CACHE_BITS) - 1)];
         site = site_cached(entry, caller);
         if (site != NULL)
             return site;
     }
     /* The walk that fills an entry is dear: only for what comes again before another does. */
     uint32_t missed = (uint32_t)path | 1;
-    if (entry->missed == missed)
+    if (SITE_LOAD(entry->missed) == missed)
         return &sites[find_and_cache(entry, caller)];
-    entry->missed = missed;
+    __atomic_store_n(&entry->missed, missed, __ATOMIC_RELAXED);
     return &sites[find_once(entry, caller)];
 }
 

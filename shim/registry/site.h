@@ -5,9 +5,9 @@
 #define OUTLIVE_REGISTRY_SITE_H
 
 #include "base/clock.h"
+#include "registry/guard.h"
 #include "registry/site_cache.h"
 #include "registry/stack.h"
-#include "registry/thread.h"
 
 struct site {
     _Atomic uint64_t key; /* 0: free */
@@ -26,29 +26,54 @@ bool site_start(uint64_t first_objects, uint64_t refill_milliseconds);
 /* Number 0 is the site of all calls that the table has no room for: it guards nothing. */
 extern struct site *sites __attribute__((visibility("hidden")));
 
-static inline struct site_cache_entry *site_cache_entry(struct thread_block *block,
-                                                        struct caller caller)
+/* Where on the stack the caller is, in a measure that all threads share. */
+static inline uintptr_t site_place(struct caller caller)
 {
-    _Static_assert(SITE_CACHE_ENTRIES == 2048, "the hash gives eleven bits");
-    uintptr_t mixed = (caller.address ^ (caller.slot >> 3)) * UINT64_C(0x9e3779b97f4a7c15);
-    return &block->cache.entries[mixed >> 53];
+    return caller.slot - (uintptr_t)&guard;
+}
+
+static inline struct site_cache_entry *site_cache_entry(struct caller caller)
+{
+    uintptr_t mixed = (caller.address ^ site_place(caller)) * UINT64_C(0x9e3779b97f4a7c15);
+    struct site_cache_entry *entry = &site_cache[mixed >> (64 - SITE_CACHE_BITS)];
+    __asm__("" : "+r"(entry)); /* else each field's address is worked out anew */
+    return entry;
+}
+
+#define SITE_LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
+/* True: nobody has written the entry since its sequence was read. The fence costs x86 nothing. */
+static inline bool site_cache_unchanged(const struct site_cache_entry *entry, uint32_t sequence)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return SITE_LOAD(entry->sequence) == sequence;
 }
 
 /* The entry's site, if the hook's caller is where it says, or NULL. Reads only. */
-static inline struct site *site_cached(const struct site_cache_entry *entry, struct caller caller)
+static inline __attribute__((always_inline)) struct site *
+site_cached(const struct site_cache_entry *entry, struct caller caller)
 {
     _Static_assert(SITE_FRAMES == 4, "three frames are compared");
-    if (__builtin_expect(entry->slot != caller.slot || entry->address != caller.address, 0))
+    uint32_t sequence = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(SITE_LOAD(entry->place) != site_place(caller) ||
+                             SITE_LOAD(entry->address) != caller.address || (sequence & 1) != 0,
+                         0))
         return NULL;
     const char *slot = (const char *)caller.slot;
-    uintptr_t differs = *(const uintptr_t *)(slot + entry->offsets[0]) ^ entry->frames[0];
-    differs |= *(const uintptr_t *)(slot + entry->offsets[1]) ^ entry->frames[1];
-    differs |= *(const uintptr_t *)(slot + entry->offsets[2]) ^ entry->frames[2];
-    return __builtin_expect(differs == 0, 1) ? &sites[entry->site] : NULL;
+    uint32_t first = SITE_LOAD(entry->offsets[0]), second = SITE_LOAD(entry->offsets[1]),
+             third = SITE_LOAD(entry->offsets[2]), site = SITE_LOAD(entry->site);
+    /* Before they are followed: offsets of another place may lead out of the stack. Frames written
+     * after this are held against the stack like any others. */
+    if (__builtin_expect(!site_cache_unchanged(entry, sequence), 0))
+        return NULL;
+    uintptr_t differs = *(const uintptr_t *)(slot + first) ^ SITE_LOAD(entry->frames[0]);
+    differs |= *(const uintptr_t *)(slot + second) ^ SITE_LOAD(entry->frames[1]);
+    differs |= *(const uintptr_t *)(slot + third) ^ SITE_LOAD(entry->frames[2]);
+    return __builtin_expect(differs == 0, 1) ? &sites[site] : NULL;
 }
 
 /* The site of a hook's caller; number 0 when the table is full. */
-struct site *site_find(struct thread_block *block, struct caller caller);
+struct site *site_find(struct caller caller);
 struct site *site_of_number(uint32_t number);
 bool site_frames(uint32_t number, struct stack *stack);
 

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "patch/patch.h"
 #include "registry/thread.h"
 
 #include <dlfcn.h>
@@ -118,20 +119,92 @@ bool stack_is_allocator(uintptr_t address)
     return false;
 }
 
+static bool in_trampoline(uintptr_t address)
+{
+    return patch_source(address) != address;
+}
+
+/* There is no unwind information for trampolines. A signal may come in one: to unwind from there
+ * begins anew, as if it had come at the instruction that the trampoline stands for. */
+static bool leave_trampoline(unw_cursor_t *cursor, ucontext_t *context)
+{
+    static const struct {
+        unw_regnum_t from;
+        int to;
+    } registers[] = {
+        {UNW_X86_64_RAX, REG_RAX}, {UNW_X86_64_RDX, REG_RDX}, {UNW_X86_64_RCX, REG_RCX},
+        {UNW_X86_64_RBX, REG_RBX}, {UNW_X86_64_RSI, REG_RSI}, {UNW_X86_64_RDI, REG_RDI},
+        {UNW_X86_64_RBP, REG_RBP}, {UNW_X86_64_RSP, REG_RSP}, {UNW_X86_64_R8, REG_R8},
+        {UNW_X86_64_R9, REG_R9},   {UNW_X86_64_R10, REG_R10}, {UNW_X86_64_R11, REG_R11},
+        {UNW_X86_64_R12, REG_R12}, {UNW_X86_64_R13, REG_R13}, {UNW_X86_64_R14, REG_R14},
+        {UNW_X86_64_R15, REG_R15}, {UNW_X86_64_RIP, REG_RIP},
+    };
+    __builtin_memset(context, 0, sizeof *context);
+    for (size_t i = 0; i < sizeof registers / sizeof *registers; i++) {
+        unw_word_t value = 0;
+        if (unwinder.get_register(cursor, registers[i].from, &value) != 0)
+            return false;
+        context->uc_mcontext.gregs[registers[i].to] = (greg_t)value;
+    }
+    uintptr_t *address = (uintptr_t *)&context->uc_mcontext.gregs[REG_RIP];
+    *address = patch_source(*address);
+    return unwinder.init_local2(cursor, context, UNW_INIT_SIGNAL_FRAME) == 0;
+}
+
+/* From the cursor's frame out, without the shim's own. */
+static size_t step_out(unw_cursor_t *cursor, uintptr_t *frames, size_t used, size_t most)
+{
+    ucontext_t context; /* must live as long as the cursor */
+    while (used < most && unwinder.step(cursor) > 0) {
+        unw_word_t address = 0;
+        if (unwinder.get_register(cursor, UNW_REG_IP, &address) != 0 || address == 0)
+            break;
+        if (in_trampoline(address)) {
+            if (!leave_trampoline(cursor, &context))
+                break;
+            address = patch_source(address) + 1; /* names are asked for one less */
+        }
+        if (!stack_is_ours(address))
+            frames[used++] = address;
+    }
+    return used;
+}
+
+/* The slow way. */
+static size_t frames_by_steps(struct caller caller, uintptr_t *frames, size_t most)
+{
+    uintptr_t found[STACK_FRAMES];
+    unw_context_t context;
+    unw_cursor_t cursor;
+    size_t count = 0, inner = 0, used = 0;
+    if (unwinder.getcontext(&context) == 0 && unwinder.init_local2(&cursor, &context, 0) == 0)
+        count = step_out(&cursor, found, 0, most);
+    while (inner < count && found[inner] != caller.address)
+        inner++; /* libunwind's */
+    while (inner < count)
+        frames[used++] = found[inner++];
+    return used;
+}
+
 size_t stack_frames(struct caller caller, uintptr_t *frames, size_t most)
 {
     enum { OURS = 12 };
     void *found[STACK_FRAMES + OURS];
     struct quiet quiet;
     size_t used = 0;
+    bool trampoline = false;
     quiet_begin(&quiet);
     int count = may_unwind() ? unwinder.backtrace(found, (int)most + OURS) : 0;
-    quiet_end(&quiet);
-    for (int i = 0; i < count && used < most; i++)
+    for (int i = 0; i < count && used < most; i++) {
+        trampoline = trampoline || in_trampoline((uintptr_t)found[i]);
         if (found[i] != NULL && !stack_is_ours((uintptr_t)found[i]))
             /* libunwind's own frame comes first: it is above ours on the stack. */
             if (used > 0 || (uintptr_t)found[i] == caller.address)
                 frames[used++] = (uintptr_t)found[i];
+    }
+    if (trampoline)
+        used = frames_by_steps(caller, frames, most);
+    quiet_end(&quiet);
     if (used == 0)
         frames[used++] = caller.address;
     return used;
@@ -146,24 +219,19 @@ void stack_capture(struct stack *stack, struct caller caller)
 void stack_capture_context(struct stack *stack, const ucontext_t *context)
 {
     ucontext_t copy = *context;
-    greg_t *registers = copy.uc_mcontext.gregs;
+    uintptr_t *address = (uintptr_t *)&copy.uc_mcontext.gregs[REG_RIP];
     unw_cursor_t cursor;
+    *address = patch_source(*address);
     stack->count = 0;
     stack->first_is_exact = true;
-    if (!stack_is_ours((uintptr_t)registers[REG_RIP])) {
-        stack->frames[stack->count++] = (uintptr_t)registers[REG_RIP];
+    if (!stack_is_ours(*address)) {
+        stack->frames[stack->count++] = *address;
     } else {
         stack->first_is_exact = false;
     }
     if (!unwinder.loaded || unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0)
         return;
-    while (stack->count < STACK_FRAMES && unwinder.step(&cursor) > 0) {
-        unw_word_t address = 0;
-        if (unwinder.get_register(&cursor, UNW_REG_IP, &address) != 0 || address == 0)
-            break;
-        if (!stack_is_ours(address))
-            stack->frames[stack->count++] = address;
-    }
+    stack->count = (uint32_t)step_out(&cursor, stack->frames, stack->count, STACK_FRAMES);
 }
 
 size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,
@@ -194,7 +262,7 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
             break;
         if (*(const uintptr_t *)slot != address) /* interrupted by a signal: kept in its frame */
             slot = inner + offsetof(ucontext_t, uc_mcontext.gregs[REG_RIP]);
-        if (*(const uintptr_t *)slot != address) {
+        if (*(const uintptr_t *)slot != address || in_trampoline(address)) {
             *whole = false;
             break;
         }

@@ -22,6 +22,23 @@ struct caller {
     ((struct caller){(uintptr_t)__builtin_return_address(0),                                       \
                      (uintptr_t)__builtin_frame_address(0) + sizeof(void *)})
 
+/* The same in hooks that a relay of the capture layer may call, with its frame pointer in %rbp: the
+ * caller is then the relay's. */
+#define CALLER_OF_RELAY() stack_caller_of_relay(CALLER_HERE())
+
+/* Where relays call hooks. */
+extern const char stack_relay_return[] __attribute__((visibility("hidden")));
+
+static inline struct caller stack_caller_of_relay(struct caller caller)
+{
+    if (__builtin_expect(caller.address == (uintptr_t)stack_relay_return, 0)) {
+        uintptr_t frame = *(const uintptr_t *)(caller.slot - sizeof(void *));
+        caller.slot = frame + sizeof(void *);
+        caller.address = *(const uintptr_t *)caller.slot;
+    }
+    return caller;
+}
+
 /* Frames from the innermost out. All but `exact` ones are return addresses: subtract one before
  * asking for names. */
 struct stack {

@@ -416,7 +416,7 @@ void thread_totals(uint64_t *allocations, uint64_t *frees)
 {
     *allocations = *frees = 0;
     for (uint32_t i = 0; i < block_count; i++) {
-        *allocations += blocks[i]->allocations;
+        *allocations += blocks[i]->allocations - blocks[i]->skipped;
         *frees += blocks[i]->frees;
     }
 }

@@ -7,10 +7,10 @@
 
 #include "base/lock.h"
 #include "registry/guard.h"
-#include "registry/site_cache.h"
 #include "registry/stack_cache.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -32,6 +32,26 @@ enum thread_origin {
 };
 
 enum thread_ending { THREAD_RETURNED, THREAD_EXITED, THREAD_CANCELLED };
+
+/* A call that waits for, or takes, a lock in a guarded object; written by the thread itself. */
+struct thread_touch {
+    _Atomic uint32_t object; /* its number; 0: none */
+    _Atomic bool inside;     /* the call has not returned */
+    bool is_mutex;
+    uintptr_t address, caller; /* of the lock; the return address of the call */
+    const char *function;      /* a static text */
+    uint32_t stack;            /* kept */
+    uint64_t ticks;
+};
+#define THREAD_TOUCHES 4
+
+/* A watched member function that was entered. */
+struct thread_member {
+    uintptr_t function, self;
+    uintptr_t slot, address; /* of and in its return slot */
+    uint64_t ticks;
+};
+#define THREAD_MEMBERS 4
 
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
@@ -56,6 +76,10 @@ struct thread {
      * (SIGTIMER, glibc's internal-signals.h) for a moment, and it would be killed by it. */
     bool keeps_libc_signals;
     bool has_handle, detached, joined, joining;
+    bool destroys; /* it entered the destructor of a guarded object that is not freed yet */
+    struct thread_touch touches[THREAD_TOUCHES];
+    struct thread_member members[THREAD_MEMBERS]; /* the innermost last */
+    uint32_t member_count;
     char name[THREAD_NAME_SIZE];
     uint32_t next; /* slot + 1 of the next in the handle's chain or the queue of the finished */
     uint32_t previous;
@@ -68,14 +92,20 @@ struct thread_block {
     thread_reference reference; /* of its present user */
     uint32_t quarantine_head, quarantine_count;
     uint32_t quarantine_skip; /* frees that pass it by before the next one enters */
-    uint32_t quarantine_left; /* frees that all enter in the period that began at */
+    uint32_t quarantine_left; /* frees that all enter, as of */
     uint64_t quarantine_ticks;
+    uint32_t quarantine_waits; /* waits that may still let one enter, since */
+    uint64_t waited_ticks;
     size_t quarantine_bytes;
-    uint64_t allocations, frees; /* of this thread and of earlier users of the block */
+    uint32_t batch_next, batch_left; /* records of the shutdown phase that it has for itself */
+    size_t batch_bytes;              /* of blocks in the batch so far */
+    uint64_t allocations, frees;     /* of this thread and of earlier users of the block */
+    uint64_t skipped;                /* of `allocations`: counted on, for a look at something */
     struct thread_block *next_free;
-    struct site_cache cache;
     struct stack_cache stacks;
     char *signal_stack;
+    /* Where dlopen was entered, while its end has not been noticed: return slot and address. */
+    uintptr_t loading_slot, loading_return;
 };
 
 #define THREAD_BLOCKS_MAXIMUM 1024

@@ -17,14 +17,21 @@ void picture_set_sampler(bool (*sampler)(pid_t tid, struct stack *stack))
     take_sample = sampler;
 }
 
-static void write_what_it_does(struct text *text, const struct thread *thread)
+bool picture_sample(pid_t tid, struct stack *stack)
+{
+    return take_sample != NULL && take_sample(tid, stack);
+}
+
+static void write_what_it_does(struct text *text, const struct thread *thread,
+                               const struct finding *finding)
 {
     static struct stack stack;
     struct named_frame frames[NAMED_INLINED];
-    if (take_sample == NULL || !take_sample(thread->tid, &stack)) {
+    if (!picture_sample(thread->tid, &stack)) {
         text_add(text, "        (its stack could not be read)\n");
         return;
     }
+    write_members(text, thread, &stack, finding, "        ", "\n");
     size_t shown = 0;
     for (uint32_t i = 0; i < stack.count && shown < FRAMES_SHOWN; i++) {
         size_t count =
@@ -70,7 +77,7 @@ static void write_threads(struct text *text, const struct finding *finding)
             continue;
         }
         text_add(text, "\n");
-        write_what_it_does(text, thread);
+        write_what_it_does(text, thread, finding);
     }
     if (live > shown)
         text_format(text, "      and %u more\n", live - shown);

@@ -10,5 +10,6 @@
 
 /* The thread's stack now; false if it did not answer within a few milliseconds. */
 void picture_set_sampler(bool (*sampler)(pid_t tid, struct stack *stack));
+bool picture_sample(pid_t tid, struct stack *stack);
 
 #endif

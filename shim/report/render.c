@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/system.h"
+#include "registry/touch.h"
 
 const struct moment *finding_moment(const struct finding *finding, enum moment_kind which)
 {
@@ -160,6 +161,37 @@ void write_actor(struct text *text, const struct actor *actor)
         text_format(text, "T%u '%s'", actor->serial, actor->name);
 }
 
+static bool is_on(const struct stack *stack, uintptr_t address)
+{
+    for (uint32_t i = 0; i < stack->count; i++)
+        if (stack->frames[i] == address)
+            return true;
+    return false;
+}
+
+void write_members(struct text *text, const struct thread *thread, const struct stack *stack,
+                   const struct finding *finding, const char *before, const char *after)
+{
+    struct thread_member members[THREAD_MEMBERS];
+    size_t count = touch_members(thread, members);
+    for (size_t i = 0; i < count; i++) {
+        struct named_frame frames[NAMED_INLINED];
+        if (!is_on(stack, members[i].address))
+            continue;
+        size_t named = names_of(members[i].function, true, frames, NAMED_INLINED);
+        text_format(text, "%sinside ", before);
+        write_place(text, &frames[named - 1]);
+        uintptr_t offset = members[i].self - finding->address;
+        if (!finding->has_object || offset >= finding->size)
+            text_format(text, " on 0x%lx", members[i].self);
+        else if (offset == 0)
+            text_add(text, " on the object");
+        else
+            text_format(text, " on offset %lu of the object", offset);
+        text_add(text, after);
+    }
+}
+
 void write_milliseconds(struct text *text, uint64_t nanoseconds)
 {
     uint64_t tenths = nanoseconds / 100000;
@@ -247,7 +279,8 @@ static void write_object(struct text *text, const struct named_finding *named)
         text_format(text, " from %s", origin_name(finding->origin));
     text_format(text, " at 0x%lx", finding->address);
     if (named->type != NULL)
-        text_format(text, ", type %s", named->type);
+        text_format(text, ", type %s%s", named->type,
+                    named->type == named->destroyed ? " (by its destructor)" : "");
     if (named->destroyed != NULL && !text_equal(named->destroyed, named->type))
         text_format(text, ", destroyed as %s", named->destroyed);
     if (finding->has_offset)

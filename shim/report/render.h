@@ -34,6 +34,10 @@ bool frame_is_standard(const struct named_frame *frame);
 /* Function, or module+offset. */
 void write_place(struct text *text, const struct named_frame *frame);
 void write_actor(struct text *text, const struct actor *actor);
+/* The watched member functions that the thread is inside of, by what it noted and by its stack: a
+ * line each, or the start of one, between `before` and `after`. */
+void write_members(struct text *text, const struct thread *thread, const struct stack *stack,
+                   const struct finding *finding, const char *before, const char *after);
 void write_milliseconds(struct text *text, uint64_t nanoseconds);
 
 void render_text(struct text *text, const struct named_finding *named);

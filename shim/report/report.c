@@ -5,6 +5,7 @@
 #include "base/lock.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "report/picture.h"
 #include "report/render.h"
 #include "report/suppression.h"
 
@@ -28,6 +29,7 @@ static void (*write_coverage)(struct text *text);
 static struct {
     uintptr_t entry, birth;
     enum kind kind;
+    enum grade grade;
 } seen[SEEN];
 static size_t seen_count;
 /* Static: what is found must not be lost for want of memory. Committed when a report is written. */
@@ -72,11 +74,13 @@ static bool seen_before(const struct finding *finding)
     else if (birth == 0 && finding->end.has)
         birth = finding->end.stack.frames[0];
     for (size_t i = 0; i < seen_count; i++)
-        if (seen[i].entry == entry && seen[i].birth == birth && seen[i].kind == finding->kind)
+        if (seen[i].entry == entry && seen[i].birth == birth && seen[i].kind == finding->kind &&
+            seen[i].grade >= finding->grade)
             return true;
     if (seen_count < SEEN) {
         seen[seen_count].entry = entry;
         seen[seen_count].birth = birth;
+        seen[seen_count].grade = finding->grade;
         seen[seen_count++].kind = finding->kind;
     }
     return false;
@@ -146,13 +150,29 @@ static void tell(struct finding *finding, bool *was_suppressed)
     names_end();
 }
 
+/* Faults stay open: one inside the report must not kill the process silently. */
+static uint64_t block_signals(void)
+{
+    uint64_t before = 0;
+    uint64_t all = ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1));
+    (void)system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&before, 8);
+    return before;
+}
+
+bool report_sample(pid_t tid, struct stack *stack)
+{
+    uint64_t before = block_signals();
+    lock_take(&report_lock);
+    bool sampled = picture_sample(tid, stack);
+    lock_release(&report_lock);
+    (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8);
+    return sampled;
+}
+
 enum verdict report_finding(struct finding *finding)
 {
-    uint64_t all = ~UINT64_C(0), before = 0;
     bool was_suppressed = false;
-    /* Faults stay open: one inside the report must not kill the process silently. */
-    all &= ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1));
-    (void)system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&before, 8);
+    uint64_t before = block_signals();
     atomic_fetch_add(&under_way, 1);
     lock_take(&report_lock);
     atomic_store(&writer, system_thread());

@@ -18,6 +18,9 @@ void report_start(const struct options *options);
 
 enum verdict report_finding(struct finding *finding);
 
+/* The thread's stack now, as picture.h has it. False: it did not answer. */
+bool report_sample(pid_t tid, struct stack *stack);
+
 /* Waits until every report in progress is out, prints coverage and summary and kills the process
  * with SIGABRT, past the program's handler, leaving a core. */
 void report_stop(void) __attribute__((noreturn));

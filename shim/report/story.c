@@ -20,7 +20,9 @@ static void write_life(struct text *text, const struct named_finding *named)
     text_add(text, "  Thread: ");
     write_actor(text, &finding->touch.actor);
     if (thread->origin == THREAD_MAIN) {
-        text_add(text, " is the main thread\n");
+        text_add(text, " is the main thread");
+        write_members(text, thread, &finding->touch.stack, finding, "; ", "");
+        text_add(text, "\n");
         return;
     }
     if (thread->origin == THREAD_APPEARED)
@@ -50,6 +52,7 @@ static void write_life(struct text *text, const struct named_finding *named)
         text_add(text, " ");
         write_before(text, thread->cancel_ticks, now);
     }
+    write_members(text, thread, &finding->touch.stack, finding, "; ", "");
     text_add(text, "\n");
 }
 

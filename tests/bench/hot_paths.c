@@ -1,5 +1,7 @@
 /* Hot paths: each argument's work so many times over, for counting instructions. Usage: hot_paths
- * hot|path|lock ITERATIONS; path: the call path is another one each time */
+ * hot|path|lock|destroy|destroy_heap|member ITERATIONS; path: the call path is another one each
+ * time
+ */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -84,20 +86,49 @@ LEVEL static void first(unsigned path)
     block = NULL;
 }
 
+/* The shim goes by their names: Bench::~Bench() and Bench::run(). */
+void destroy(volatile long *object) __asm__("_ZN5BenchD1Ev");
+void run(volatile long *object) __asm__("_ZN5Bench3runEv");
+__attribute__((noinline, noclone)) void destroy(volatile long *object)
+{
+    object[0] = object[0] + 1;
+}
+__attribute__((noinline, noclone)) void run(volatile long *object)
+{
+    object[1] = object[1] + 1;
+}
+
 int main(int count, char **arguments)
 {
     if (count < 3)
         return 2;
     long iterations = atol(arguments[2]);
-    for (long i = 0; i < iterations; i++) {
-        if (strcmp(arguments[1], "hot") == 0) {
+    static long still[2];
+    volatile long *heap = calloc(1, sizeof still);
+    static const char *const words[] = {"hot", "path", "lock", "destroy", "destroy_heap", "member"};
+    int what = 0;
+    while (what < 5 && strcmp(arguments[1], words[what]) != 0)
+        what++;
+    for (long i = 0; i < iterations; i++)
+        switch (what) {
+        case 0:
             leaf(0);
-        } else if (strcmp(arguments[1], "path") == 0) {
+            break;
+        case 1:
             first((unsigned)i * 2654435761u >> 16);
-        } else {
+            break;
+        case 2:
             pthread_mutex_lock(&mutex);
             pthread_mutex_unlock(&mutex);
+            break;
+        case 3:
+            destroy(still);
+            break;
+        case 4:
+            destroy(heap);
+            break;
+        default:
+            run(still);
         }
-    }
     return 0;
 }

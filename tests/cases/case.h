@@ -33,6 +33,9 @@ static inline bool case_is_bug(int count, char **arguments)
     return strcmp(arguments[1], "bug") == 0;
 }
 
+/* Stores into it happen, and reads of what was never stored are reads: no compiler sees through. */
+#define case_hide(pointer) __asm__ volatile("" : "+r"(pointer) : : "memory")
+
 static inline void case_round(void)
 {
     __atomic_fetch_add(&case_rounds, 1, __ATOMIC_SEQ_CST);

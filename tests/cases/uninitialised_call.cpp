@@ -22,6 +22,7 @@ int main(int count, char **arguments)
 {
     bool bug = case_is_bug(count, arguments);
     auto *admin = new Admin;
+    case_hide(admin);
     admin->ports[0] = 1;
     if (!bug)
         admin->server = new Server;

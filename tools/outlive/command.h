@@ -7,5 +7,6 @@
 /* arguments[0] is the subcommand. Returns the exit status; run_program may instead end the process
  * by the signal that ended the program. */
 int run_program(int count, char **arguments);
+int scan_program(int count, char **arguments);
 
 #endif

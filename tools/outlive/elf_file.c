@@ -1,7 +1,5 @@
-/* ELF file: see elf_file.h. Called by target.c. */
+/* ELF file: see elf_file.h. Called by target.c and by scan. */
 #include "elf_file.h"
-
-#include "patch/elf_image.h"
 
 #include <string.h>
 
@@ -53,7 +51,13 @@ static bool has_sanitizer_symbol(const struct elf_image *image, unsigned type)
     return false;
 }
 
-static enum elf_refusal inspect_header(const unsigned char *bytes, size_t size)
+bool elf_has_sanitizer(const struct elf_image *image)
+{
+    return needs_sanitizer(image) || has_sanitizer_symbol(image, SHT_SYMTAB) ||
+           has_sanitizer_symbol(image, SHT_DYNSYM);
+}
+
+enum elf_refusal elf_inspect_header(const unsigned char *bytes, size_t size)
 {
     Elf64_Ehdr header;
     if (size < EI_NIDENT || memcmp(bytes, ELFMAG, SELFMAG) != 0)
@@ -70,8 +74,7 @@ static enum elf_refusal inspect_header(const unsigned char *bytes, size_t size)
     return ELF_FINE;
 }
 
-/* The loader's path, "" where there is none; NULL: damaged. */
-static const char *interpreter_of(const struct elf_image *image)
+const char *elf_interpreter(const struct elf_image *image)
 {
     Elf64_Phdr segment;
     for (unsigned i = 0; elf_image_segment(image, i, &segment); i++)
@@ -87,20 +90,19 @@ static const char *interpreter_of(const struct elf_image *image)
 enum elf_refusal elf_inspect(const unsigned char *bytes, size_t size)
 {
     struct elf_image image;
-    enum elf_refusal refusal = inspect_header(bytes, size);
+    enum elf_refusal refusal = elf_inspect_header(bytes, size);
     if (refusal != ELF_FINE)
         return refusal;
     if (!elf_image_open(&image, bytes, size))
         return ELF_BROKEN;
-    const char *interpreter = interpreter_of(&image);
+    const char *interpreter = elf_interpreter(&image);
     if (interpreter == NULL)
         return ELF_BROKEN;
     if (*interpreter == '\0')
         return ELF_STATIC;
     if (strstr(interpreter, "ld-musl") != NULL)
         return ELF_MUSL;
-    if (needs_sanitizer(&image) || has_sanitizer_symbol(&image, SHT_SYMTAB) ||
-        has_sanitizer_symbol(&image, SHT_DYNSYM))
+    if (elf_has_sanitizer(&image))
         return ELF_SANITIZER;
     return ELF_FINE;
 }

@@ -54,6 +54,8 @@ static const struct {
     const char *help;
 } commands[] = {
     {"run", run_program, "run a program under the shim: outlive run [options] -- PROGRAM ARGS"},
+    {"scan", scan_program,
+     "tell what of a program will be seen: outlive scan [--json] [--refused] BINARY"},
     {"options", show_options, "print the table of options: outlive options --markdown"},
     {"kinds", show_kinds, "print the table of kinds of findings"},
 };

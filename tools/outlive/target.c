@@ -19,7 +19,7 @@ enum { MISSING = 127, NOT_EXECUTABLE = 126, SCRIPTS_MOST = 4 };
 
 /* As execvp() looks: past folders and files that may not be run, but they are named if nothing
  * else is found. */
-static int find(const char *program, char *path)
+int target_find(const char *program, char *path)
 {
     struct stat status;
     char second_best[PATH_MAX] = "";
@@ -107,7 +107,7 @@ static int check_privileges(const char *path, const struct stat *status)
 int target_check(const char *program, bool follow_exec)
 {
     char path[PATH_MAX];
-    if (find(program, path) != 0)
+    if (target_find(program, path) != 0)
         return refuse(MISSING, program, "was not found; check the name and PATH");
     if (is_valgrind(path))
         return refuse(COMMAND_MISUSE, path,

@@ -9,4 +9,7 @@
  * COMMAND_MISUSE refused. */
 int target_check(const char *program, bool follow_exec);
 
+/* Finds it as execvp() does; path holds PATH_MAX bytes. 0 if there is such a file. */
+int target_find(const char *program, char *path);
+
 #endif

@@ -1,0 +1,46 @@
+/* LTO: see lto.h. What gcc 12 and clang 14 leave: the code that the linker's plug-in made belongs
+ * to a source file without a name, in .symtab; gcc names that file "<artificial>", and its producer
+ * GNU GIMPLE, in debug information; names that clashed carry .lto_priv; lld's file is ld-temp.o. */
+#include "patch/lto.h"
+
+#include "base/text.h"
+
+static bool holds(const struct elf_image *image, const char *section, const char *sought)
+{
+    Elf64_Shdr header;
+    size_t size = text_length(sought);
+    if (!elf_image_section_named(image, section, &header) || header.sh_type == SHT_NOBITS ||
+        (header.sh_flags & SHF_COMPRESSED) != 0)
+        return false;
+    const unsigned char *bytes = elf_image_bytes(image, header.sh_offset, header.sh_size);
+    for (uint64_t at = 0; bytes != NULL && at + size <= header.sh_size; at++)
+        if (bytes[at] == (unsigned char)sought[0] &&
+            __builtin_memcmp(bytes + at, sought, size) == 0)
+            return true;
+    return false;
+}
+
+bool lto_is_built(const struct elf_image *image)
+{
+    struct elf_symbols symbols;
+    Elf64_Sym symbol;
+    bool nameless = false, has_code = false;
+    size_t count = elf_image_symbols(image, SHT_SYMTAB, &symbols) ? symbols.count : 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = elf_symbols_at(&symbols, i, &symbol);
+        unsigned type = ELF64_ST_TYPE(symbol.st_info);
+        if (type == STT_FILE) {
+            /* The last such file holds what was global and hidden, and the linker's own. */
+            if (has_code || text_find(name, "ld-temp.o") != NULL ||
+                text_find(name, ".ltrans") != NULL)
+                return true;
+            nameless = name[0] == '\0';
+        } else if (type == STT_FUNC && symbol.st_shndx != SHN_UNDEF) {
+            has_code = has_code || (nameless && ELF64_ST_BIND(symbol.st_info) == STB_LOCAL);
+            if (text_find(name, ".lto_priv") != NULL)
+                return true;
+        }
+    }
+    return holds(image, ".debug_str", "GNU GIMPLE") ||
+           holds(image, ".debug_line_str", "<artificial>");
+}
