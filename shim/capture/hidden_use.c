@@ -141,7 +141,7 @@ static bool uses(struct walk *walk, const struct body *body)
         if (!walk->use->by_range && instruction.rip_at != 0 && !instruction.is_lea &&
             writes(instruction.opcode) && is_written(walk, target))
             return true;
-        if (!instruction_branches(&instruction) && instruction.rip_at == 0) {
+        if (!instruction.branches && instruction.rip_at == 0) {
             /* An address taken at a fixed place stands in the last four bytes. */
             uint32_t taken;
             if (walk->image->header.e_type != ET_EXEC || instruction.length < 5)
