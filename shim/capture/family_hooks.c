@@ -79,19 +79,19 @@ static inline word size_or_zero(word address)
 #define HOOK_FREE(name)                                                                            \
     static void hook_##name(word block, word b, word c)                                            \
     {                                                                                              \
-        if (!taken(block, CALLER_HERE()))                                                          \
+        if (!taken(block, CALLER_OF_RELAY()))                                                      \
             (void)REAL(name, block, b, c, 0, 0);                                                   \
     }
 #define HOOK_RESIZE(name)                                                                          \
     static word hook_##name(word block, word b, word c, word d, word e)                            \
     {                                                                                              \
-        word there = moved(block, CALLER_HERE());                                                  \
+        word there = moved(block, CALLER_OF_RELAY());                                              \
         return block != 0 && there == 0 ? 0 : REAL(name, there, b, c, d, e);                       \
     }
 #define HOOK_RESIZE_SECOND(name)                                                                   \
     static word hook_##name(word heap, word block, word c, word d, word e)                         \
     {                                                                                              \
-        word there = moved(block, CALLER_HERE());                                                  \
+        word there = moved(block, CALLER_OF_RELAY());                                              \
         return block != 0 && there == 0 ? 0 : REAL(name, heap, there, c, d, e);                    \
     }
 #define HOOK_SIZE(name)                                                                            \
@@ -108,7 +108,7 @@ static inline word size_or_zero(word address)
 #define HOOK_MALLOC(name)                                                                          \
     static word hook_##name(word size)                                                             \
     {                                                                                              \
-        void *place = event_allocate(size, NATURAL, ORIGIN_MALLOC, CALLER_HERE());                 \
+        void *place = event_allocate(size, NATURAL, ORIGIN_MALLOC, CALLER_OF_RELAY());             \
         return place != NULL ? (word)place : REAL(name, size, 0, 0, 0, 0);                         \
     }
 #define HOOK_CALLOC(name)                                                                          \
@@ -117,7 +117,7 @@ static inline word size_or_zero(word address)
         word total;                                                                                \
         void *place = NULL;                                                                        \
         if (!__builtin_mul_overflow(count, size, &total))                                          \
-            place = event_allocate(total, NATURAL, ORIGIN_CALLOC, CALLER_HERE());                  \
+            place = event_allocate(total, NATURAL, ORIGIN_CALLOC, CALLER_OF_RELAY());              \
         return place != NULL ? (word)place : REAL(name, count, size, 0, 0, 0);                     \
     }
 
@@ -134,7 +134,7 @@ static inline word size_or_zero(word address)
         if (((uint32_t)flags & ~(uint32_t)(FLAGS_ALIGNMENT | FLAGS_ZERO)) == 0 && size != 0)       \
             place = event_allocate(size, alignment < NATURAL ? NATURAL : alignment,                \
                                    (flags & FLAGS_ZERO) != 0 ? ORIGIN_CALLOC : ORIGIN_MALLOC,      \
-                                   CALLER_HERE());                                                 \
+                                   CALLER_OF_RELAY());                                             \
         return place != NULL ? (word)place : REAL(name, size, flags, 0, 0, 0);                     \
     }
 /* Resizes in place or not at all, and tells the size that came of it. */
