@@ -78,6 +78,7 @@ _Static_assert(POISON_FREED == FREED_TOP_BYTE, "as below");
     ".cfi_offset rbp, -16\n"                                                                       \
     "mov %rsp, %rbp\n"                                                                             \
     ".cfi_def_cfa_register rbp\n"                                                                  \
+    "lea -8(%rsp), %rsp\n" /* the caller's %r11 stands there: see patch/patch.h */                 \
     "push %rax\n"                                                                                  \
     "push %rcx\n"                                                                                  \
     "push %rdx\n"                                                                                  \
@@ -89,7 +90,7 @@ _Static_assert(POISON_FREED == FREED_TOP_BYTE, "as below");
     "push %r11\n"                                                                                  \
     "mov %rdi, %rsi\n"                                                                             \
     "mov %r11, %rdi\n" VECTOR_STATE_SAVE "lea 8(%rbp), %rdx\n"                                     \
-    "call " #function "\n" VECTOR_STATE_RESTORE "lea -72(%rbp), %rsp\n"                            \
+    "call " #function "\n" VECTOR_STATE_RESTORE "lea -80(%rbp), %rsp\n"                            \
     "pop %r11\n"                                                                                   \
     "pop %r10\n"                                                                                   \
     "pop %r9\n"                                                                                    \
@@ -99,6 +100,7 @@ _Static_assert(POISON_FREED == FREED_TOP_BYTE, "as below");
     "pop %rdx\n"                                                                                   \
     "pop %rcx\n"                                                                                   \
     "pop %rax\n"                                                                                   \
+    "lea 8(%rsp), %rsp\n"                                                                          \
     "pop %rbp\n"                                                                                   \
     ".cfi_def_cfa rsp, 8\n"                                                                        \
     ".cfi_restore rbp\n"                                                                           \
