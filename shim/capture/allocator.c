@@ -414,7 +414,6 @@ static bool take_first(const struct link_map *module, bool may_patch, struct all
         report_add_off("poison (no memory to keep the sizes of blocks)");
     if (has_new)
         found->new_policy = known || has_library_new ? NEW_IS_MALLOC : NEW_IS_PROGRAMS;
-    found->patched = true;
     return true;
 }
 

@@ -11,8 +11,7 @@
 #include <stdint.h>
 
 struct allocator_found {
-    bool seen;    /* the hooks see every block of the heap */
-    bool patched; /* by entry patching */
+    bool seen; /* the hooks see every block of the heap */
     enum new_policy new_policy;
 };
 
