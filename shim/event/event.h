@@ -78,10 +78,14 @@ static inline bool event_in_burst(void)
 {
     return guard.block != NULL && quarantine_skips(guard.block);
 }
-/* The calling thread has waited for something: its burst of frees, if any, is over. */
+void event_finish_frees(void);
+
+/* The calling thread is about to wait for something: its burst of frees, if any, is over. */
 static inline void event_waited(void)
 {
     quarantine_end_burst();
+    if (__builtin_expect(guard.block != NULL && guard.block->has_waiting, 0))
+        event_finish_frees();
 }
 /* Tries to resize a guarded object where it is. */
 bool event_resize(struct object *object, size_t size);

@@ -84,6 +84,8 @@ struct thread *event_thread_create(void *entry, void *argument, enum thread_orig
 void event_thread_end(void)
 {
     destruction_end();
+    if (guard.block != NULL)
+        finish_frees(guard.block);
     quarantine_flush(guard.block);
     /* In the shutdown phase freed blocks stay where they are. */
     thread_end(phase_is_shutdown());

@@ -196,6 +196,12 @@ static uintptr_t take_pages(size_t size)
     return place;
 }
 
+unsigned arena_quarters_used(void)
+{
+    uint64_t live = atomic_load_explicit(&live_bytes, memory_order_relaxed);
+    return memory_limit == 0 || live >= memory_limit ? 3 : (unsigned)(live * 4 / memory_limit);
+}
+
 struct object *arena_allocate(size_t size, size_t alignment)
 {
     if (back_end == BACK_OFF || loss != NULL || size > largest || alignment > PAGE_SIZE)

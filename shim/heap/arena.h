@@ -18,6 +18,8 @@ const char *arena_back_end(void);
 /* NULL while nothing is missing; else why no, or no more, objects are guarded. */
 const char *arena_loss(void);
 
+/* How many quarters of guard_memory live objects take: 0 to 3. */
+unsigned arena_quarters_used(void);
 /* A record in state OBJECT_LIVE with address, size and place set and its memory zeroed, or NULL
  * when a budget is used up. alignment: a power of two up to a page. */
 struct object *arena_allocate(size_t size, size_t alignment);

@@ -83,11 +83,12 @@ static inline bool site_is_spent(const struct site *site)
     return atomic_load_explicit(&site->next_guard, memory_order_relaxed) >
            clock_coarse_milliseconds();
 }
-/* True when this object is one of those to guard; takes it from the site's budget. */
-bool site_take_slow(struct site *site);
-static inline bool site_take(struct site *site)
+/* True when this object is one of those to guard; takes it from the site's budget, of which so many
+ * halvings are left (but one object): where room is short, for new sites. */
+bool site_take_slow(struct site *site, unsigned halvings);
+static inline bool site_take(struct site *site, unsigned halvings)
 {
-    return !site_is_spent(site) && site_take_slow(site);
+    return !site_is_spent(site) && site_take_slow(site, halvings);
 }
 
 /* Objects guarded ever, of all sites. */
