@@ -91,6 +91,7 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     object->end_thread = guard.thread == NULL ? 0 : guard.thread->reference;
     object->end_stack = stack_keep(caller);
     object->end_ticks = clock_ticks();
+    site_ended(object->site, object->end_ticks - object->birth_ticks);
     if (object->size >= sizeof object->first_word)
         object->first_word = *(const uint64_t *)object->address;
     tell_touches(object);

@@ -17,7 +17,7 @@ static void spends_first_then_refills(void **state)
     atomic_store(&clock_coarse, 6000);
     assert_true(site_take(&site, 0));
     assert_false(site_take(&site, 0));
-    assert_int_equal(atomic_load(&site.guarded), 4);
+    assert_int_equal(atomic_load(&site.spent), 4);
     atomic_store(&clock_coarse, 7999); /* twice as long as before */
     assert_false(site_take(&site, 0));
     atomic_store(&clock_coarse, 8000);
