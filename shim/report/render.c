@@ -90,12 +90,16 @@ void name_finding(struct named_finding *named, const struct finding *finding)
         named->type = named->destroyed;
 }
 
+/* By its name, or, of what was inlined, whose name may come without its namespace, by its header.
+ */
 bool frame_is_standard(const struct named_frame *frame)
 {
-    const char *function = frame->function;
-    return text_begins(function, "std::") || text_begins(function, "__gnu_cxx::") ||
-           text_begins(function, "void std::") || text_begins(function, "bool std::") ||
-           text_begins(function, "decltype") || text_begins(function, "void* std::");
+    static const char *const names[] = {
+        "std::", "__gnu_cxx::", "void std::", "bool std::", "decltype", "void* std::"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (text_begins(frame->function, names[i]))
+            return true;
+    return text_find(frame->file, "/include/c++/") != NULL;
 }
 
 static bool frame_is_library(const struct named_frame *frame)
