@@ -75,6 +75,8 @@ struct text evidence_of(struct finding *finding);
 void write_thread(struct text *text, const struct actor *actor); /* thread T3 'monitor' */
 void write_what(struct text *text, const struct finding *finding);
 void write_when(struct text *text, const struct finding *finding);
+/* By the time and the thread. */
+struct in_handler handler_at(const struct moment *moment);
 void write_access(struct text *text, const struct finding *finding, const struct touch *touch,
                   bool by_pointer);
 

@@ -20,17 +20,15 @@ void finding_start(struct finding *finding, enum kind kind, const struct touch *
     }
 }
 
-/* By when and by whom it was destroyed. */
-static void add_handler(struct finding *finding)
+struct in_handler handler_at(const struct moment *moment)
 {
-    const struct exit_handler *handler =
-        exit_handler_at(finding->end.actor.reference, finding->end.ticks);
+    const struct exit_handler *handler = exit_handler_at(moment->actor.reference, moment->ticks);
     if (handler == NULL)
-        return;
-    finding->ended_in.function = handler->function;
+        return (struct in_handler){0};
     /* While it runs, symbols may not have been asked yet. */
-    finding->ended_in.object = handler->sort == EXIT_FUNCTION_PLAIN ? 0 : handler->argument;
-    finding->ended_in.had_ended = atomic_load(&handler->state) == EXIT_HANDLER_ENDED;
+    return (struct in_handler){handler->function,
+                               handler->sort == EXIT_FUNCTION_PLAIN ? 0 : handler->argument,
+                               atomic_load(&handler->state) == EXIT_HANDLER_ENDED};
 }
 
 void finding_add_object(struct finding *finding, const struct object *object)
@@ -54,7 +52,7 @@ void finding_add_object(struct finding *finding, const struct object *object)
     finding->end.has = stack_get(object->end_stack, &finding->end.stack);
     finding->end.actor = actor_of_reference(object->end_thread);
     finding->end.ticks = object->end_ticks;
-    add_handler(finding);
+    finding->ended_in = handler_at(&finding->end);
 }
 
 void finding_add_block(struct finding *finding, const struct block *block)
@@ -68,7 +66,7 @@ void finding_add_block(struct finding *finding, const struct block *block)
                                           : site_frames(block->where, &finding->end.stack);
     finding->end.actor = actor_of_reference(block->end_thread);
     finding->end.ticks = block->end_ticks;
-    add_handler(finding);
+    finding->ended_in = handler_at(&finding->end);
 }
 
 struct text sentence_of(struct finding *finding)

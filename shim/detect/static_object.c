@@ -54,6 +54,10 @@ void detect_static_object(struct finding *finding, const struct touch *touch,
     struct text text = sentence_of(finding), evidence = evidence_of(finding);
     write_access(&text, finding, touch,
                  by_pointer && (touch->access == ACCESS_READ || touch->access == ACCESS_WRITE));
+    if (itself)
+        finding->touched_in = handler_at(&finding->touch);
+    if (finding->touched_in.function != 0)
+        text_add_char(&text, FINDING_RUNNING_NAME);
     write_evidence(&evidence, touch, object, offset, by_pointer);
     if (by_pointer)
         finding->cannot_reason = "the program cannot go on: the pointer itself is poison, what it "

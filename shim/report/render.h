@@ -38,7 +38,7 @@ const char *base_name(const char *path);
 /* `global std::set debug_filters`; type may be NULL. */
 void write_static_object(struct text *text, uintptr_t address, const char *type);
 /* `the exit handler clean_up`, `the destructor of global std::set debug_filters`. */
-void write_exit_handler(struct text *text, const struct ended_in *handler);
+void write_exit_handler(struct text *text, const struct in_handler *handler);
 void write_sentence(struct text *text, const struct named_finding *named);
 void write_actor(struct text *text, const struct actor *actor);
 /* The watched member functions that the thread is inside of, by what it noted and by its stack: a

@@ -48,7 +48,7 @@ void write_static_object(struct text *text, uintptr_t address, const char *type)
     text_add(text, name);
 }
 
-void write_exit_handler(struct text *text, const struct ended_in *handler)
+void write_exit_handler(struct text *text, const struct in_handler *handler)
 {
     struct named_frame frames[NAMED_INLINED];
     const char *class = handler->object == 0 ? NULL : names_class_of_destructor(handler->function);
@@ -73,6 +73,9 @@ void write_sentence(struct text *text, const struct named_finding *named)
         } else if (*at == FINDING_HANDLER_NAME) {
             text_add(text, " in ");
             write_exit_handler(text, &named->finding->ended_in);
+        } else if (*at == FINDING_RUNNING_NAME) {
+            text_add(text, ", while it ran ");
+            write_exit_handler(text, &named->finding->touched_in);
         } else {
             text_add_char(text, *at);
         }

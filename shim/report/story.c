@@ -94,7 +94,7 @@ static void write_change(struct text *text, const struct named_finding *named)
     case KIND_LATE_TOUCH: {
         const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
         bool joinable = thread != NULL && thread->origin == THREAD_CREATED && !thread->detached;
-        if (finding->is_static) {
+        if (finding->is_static || finding->ended_in.function != 0) {
             text_add(text, "before exit");
         } else {
             text_add(text, "before the destruction in ");
