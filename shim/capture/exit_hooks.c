@@ -27,8 +27,8 @@ void exit_hooks_start(void)
     Dl_info info;
     const ElfW(Sym) *symbol = NULL;
     void *function = dlsym(RTLD_NEXT, "__cxa_finalize");
-    if (function == NULL ||
-        dladdr1(function, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 || symbol == NULL)
+    if (function == NULL || dladdr1(function, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
+        symbol == NULL)
         return;
     finalize_start = (uintptr_t)function;
     finalize_end = finalize_start + symbol->st_size;
@@ -42,10 +42,9 @@ static bool is_unloading(struct caller caller)
     const struct thread_block *block = guard.block;
     if (caller.address - finalize_start >= finalize_end - finalize_start)
         return false;
-    return !phase_is_shutdown() ||
-           (block != NULL && block->unloading_slot > caller.slot &&
-            probe_word((const void *)block->unloading_slot, &word) &&
-            word == block->unloading_return);
+    return !phase_is_shutdown() || (block != NULL && block->unloading_slot > caller.slot &&
+                                    probe_word((const void *)block->unloading_slot, &word) &&
+                                    word == block->unloading_return);
 }
 
 /* A child of vfork that exits runs them in its parent's memory. */
@@ -91,8 +90,8 @@ EXPORT int __cxa_atexit(void (*function)(void *), void *argument, void *library)
 {
     int saved = errno;
     real_need();
-    struct exit_handler *handler = event_exit_registered(
-        (uintptr_t)function, (uintptr_t)argument, (uintptr_t)library, CALLER_HERE());
+    struct exit_handler *handler = event_exit_registered((uintptr_t)function, (uintptr_t)argument,
+                                                         (uintptr_t)library, CALLER_HERE());
     errno = saved;
     if (handler == NULL)
         return real.__cxa_atexit(function, argument, library);

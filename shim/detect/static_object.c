@@ -1,5 +1,6 @@
 /* Static object: an object of static storage is used after exit has destroyed it: by another thread
- * a late-touch, by the thread that goes through the exit handlers itself a use-after-destruction. */
+ * a late-touch, by the thread that goes through the exit handlers itself a use-after-destruction.
+ */
 #include "detect/detect.h"
 
 static void add_object(struct finding *finding, const struct static_object *object)

@@ -228,8 +228,7 @@ void event_lock_slow(const void *address, const char *function, struct caller ca
 {
     if (!guard_enter())
         return;
-    if (static_object_may_hold(address) &&
-        touch_static(ACCESS_LOCK, address, function, caller)) {
+    if (static_object_may_hold(address) && touch_static(ACCESS_LOCK, address, function, caller)) {
         guard_leave();
         return;
     }

@@ -60,9 +60,9 @@ void static_poison_bury(struct static_object *object)
 
 bool static_poison_reopen(struct static_object *object)
 {
-    return object->protected_size > 0 && memory_protect((void *)object->protected,
-                                                        object->protected_size,
-                                                        PROT_READ | PROT_WRITE);
+    return object->protected_size > 0 &&
+           memory_protect((void *)object->protected, object->protected_size,
+                          PROT_READ | PROT_WRITE);
 }
 
 struct static_object *static_poison_find(uint64_t word, uint64_t *offset)

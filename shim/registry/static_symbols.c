@@ -154,7 +154,7 @@ static size_t writable_bytes(const struct dl_phdr_info *info, uintptr_t address)
 static const char *path_of(const struct dl_phdr_info *info)
 {
     return info->dlpi_name == NULL || info->dlpi_name[0] == '\0' ? "/proc/self/exe"
-                                                                  : info->dlpi_name;
+                                                                 : info->dlpi_name;
 }
 
 /* The file's symbols, and those of its separate debug file. */
@@ -205,9 +205,9 @@ static void judge(struct static_key *key, const struct dl_phdr_info *info, struc
     struct exit_handler *handler = exit_handler_of_number(key->handler);
     size_t room = is_runtime(path_of(info)) ? 0 : writable_bytes(info, key->address);
     /* Without a symbol it may be any function of the library's own. */
-    key->found = room > 0 &&
-                 (handler->sort != EXIT_FUNCTION_STRIPPED ||
-                  (contains(extent, handler->function) && contains(extent, handler->library)));
+    key->found =
+        room > 0 && (handler->sort != EXIT_FUNCTION_STRIPPED ||
+                     (contains(extent, handler->function) && contains(extent, handler->library)));
     handler->size = key->size > room ? 0 : key->size;
 }
 

@@ -118,9 +118,10 @@ static void write_change(struct text *text, const struct named_finding *named)
         break;
     }
     case KIND_USE_AFTER_DESTRUCTION:
-        text_add(text, "destroy the object later: make it in a function that its users' constructors "
-                       "call, so that it is older than they are, or leave it for good (new without "
-                       "delete)");
+        text_add(text,
+                 "destroy the object later: make it in a function that its users' constructors "
+                 "call, so that it is older than they are, or leave it for good (new without "
+                 "delete)");
         break;
     case KIND_USE_AFTER_FREE:
         text_add(text, "do not use the object after its destruction in ");

@@ -5,7 +5,7 @@
 static bool is_bug;
 static struct session {
     volatile int sent;
-} *session;
+} * session;
 
 NOINLINE static void library_cleanup(void)
 {

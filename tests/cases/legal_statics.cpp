@@ -13,8 +13,9 @@
 #include <vector>
 
 /* Reads its own flag after its end. */
-class Registry {
-public:
+class Registry
+{
+  public:
     static bool is_alive()
     {
         return instance().alive;
@@ -34,8 +35,9 @@ public:
 };
 
 /* Comes back when it is needed after its end (Alexandrescu, Modern C++ Design, 6.6). */
-class Phoenix {
-public:
+class Phoenix
+{
+  public:
     static Phoenix &instance()
     {
         if (place == nullptr) {
@@ -59,7 +61,7 @@ public:
         destroyed = true;
     }
 
-private:
+  private:
     static void make()
     {
         static Phoenix made;
@@ -88,8 +90,9 @@ void *Phoenix::storage;
 bool Phoenix::destroyed;
 
 /* The same, larger than a page and without a pointer. */
-class BigPhoenix {
-public:
+class BigPhoenix
+{
+  public:
     NOINLINE ~BigPhoenix()
     {
         destroyed = true;
@@ -128,7 +131,8 @@ struct Speaker {
 
 static Speaker first("first speaker with a name that is quite long");
 
-static Speaker several[2][2] = {{Speaker("one"), Speaker("two")}, {Speaker("three"), Speaker("four")}};
+static Speaker several[2][2] = {{Speaker("one"), Speaker("two")},
+                                {Speaker("three"), Speaker("four")}};
 static std::unique_ptr<Speaker> owner(new Speaker("an owned one"));
 static const std::string &extended = std::string("a temporary whose life is extended");
 

@@ -1,5 +1,5 @@
-// A function's static object is made by a worker; another one still calls the function when exit has
-// destroyed it. A third thread ends the program.
+// A function's static object is made by a worker; another one still calls the function when exit
+// has destroyed it. A third thread ends the program.
 // EXPECT kind=late-touch stripped=nothing late=worker destroyer=ender touch=settings end=~Settings start=main says=static.Settings.settings
 #include "case.h"
 

@@ -15,8 +15,9 @@ static struct Gate {
     }
 } gate;
 
-class Statistics {
-public:
+class Statistics
+{
+  public:
     NOINLINE ~Statistics()
     {
         pthread_mutex_lock(&mutex);
@@ -30,7 +31,7 @@ public:
         pthread_mutex_unlock(&mutex);
     }
 
-private:
+  private:
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     long queries = 0;
 };

@@ -4,8 +4,9 @@
 
 static bool is_bug;
 
-class Log {
-public:
+class Log
+{
+  public:
     NOINLINE Log() : sink(buffer) {}
     NOINLINE ~Log()
     {
@@ -16,7 +17,7 @@ public:
         sink[used++ % sizeof buffer] = 'x';
     }
 
-private:
+  private:
     volatile char *sink;
     unsigned long used = 0;
     static volatile char buffer[64];
