@@ -106,6 +106,7 @@ void event_destructor_entered(uintptr_t function, void *self, struct caller call
     if (!event_heap_watched || !guard_enter())
         return;
     const struct block *block;
+    note_destructor(function, (uintptr_t)self);
     if (arena_contains(self))
         destroy_guarded(function, self, caller);
     else if (is_wild(self))

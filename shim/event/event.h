@@ -115,6 +115,8 @@ void event_sent(const void *address, size_t length, const char *function, struct
 extern unsigned event_address_bits __attribute__((visibility("hidden"))); /* of user addresses */
 void event_destructor_entered(uintptr_t function, void *self, struct caller caller);
 void event_member_entered(uintptr_t function, bool has_this, void *self, struct caller caller);
+/* Every destructor's entry is to be told, not only those of what may be dead. */
+extern bool event_sees_all_destructors __attribute__((visibility("hidden")));
 /* How many destructors and member functions tell, for the coverage line. */
 extern uint32_t event_destructors_seen __attribute__((visibility("hidden")));
 extern uint32_t event_members_watched __attribute__((visibility("hidden")));

@@ -15,6 +15,8 @@ void report_or_stop(struct finding *finding);
 void tell_touches(struct object *object);
 /* The address is a return address into the program's allocator itself. */
 bool is_allocators(uintptr_t address);
+/* A destructor was entered while an array may be destroyed. */
+void note_destructor(uintptr_t function, uintptr_t self);
 /* A touch of a dead static object, at an offset; by_pointer: of its poison, which was found there.
  */
 void tell_static(const struct touch *touch, struct static_object *object, uint64_t offset,

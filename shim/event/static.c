@@ -30,6 +30,36 @@ void event_exit_dropped(struct exit_handler *handler)
     exit_handler_drop(handler);
 }
 
+bool event_sees_all_destructors;
+
+/* Arrays are destroyed by a function of the compiler's that is not told of them. Which it was shows
+ * by the destructors of its elements: the lowest in the library's data is its first element. One at
+ * a time: another thread that exits as well is left out. */
+static struct {
+    thread_reference by; /* 0: none */
+    uintptr_t start, end, first, destructor;
+} array;
+
+static void begin_array(struct exit_handler *handler)
+{
+    if (handler->argument != 0 || static_symbols_of(handler) != EXIT_FUNCTION_ARRAY)
+        return;
+    array.by = guard.thread == NULL ? 0 : guard.thread->reference;
+    array.first = UINTPTR_MAX;
+    static_symbols_data(handler->library, &array.start, &array.end);
+    event_sees_all_destructors = true;
+}
+
+void note_destructor(uintptr_t function, uintptr_t self)
+{
+    if (!event_sees_all_destructors || guard.thread == NULL ||
+        array.by != guard.thread->reference || self < array.start || self >= array.end ||
+        self >= array.first)
+        return;
+    array.first = self;
+    array.destructor = function;
+}
+
 void event_exit_handler_begins(struct exit_handler *handler, bool unloading, struct caller caller)
 {
     if (!unloading)
@@ -38,6 +68,8 @@ void event_exit_handler_begins(struct exit_handler *handler, bool unloading, str
         return;
     (void)thread_current();
     exit_handler_begin(handler, caller);
+    if (!unloading)
+        begin_array(handler);
     guard_leave();
 }
 
@@ -49,14 +81,14 @@ static uint32_t keep_end(uintptr_t function, struct caller caller)
     return stack_keep_frames(frames, 1 + stack_frames(caller, frames + 1, STACK_FRAMES - 1));
 }
 
-static void bury(const struct exit_handler *handler, uintptr_t address, size_t size, bool by_symbol,
-                 struct caller caller)
+static void bury(const struct exit_handler *handler, uintptr_t destructor, uintptr_t address,
+                 size_t size, bool by_symbol, struct caller caller)
 {
     struct static_object *object = static_object_new(address, size);
     if (object == NULL)
         return;
     object->by_symbol = by_symbol;
-    object->destructor = handler->argument == 0 ? 0 : handler->function;
+    object->destructor = destructor;
     object->birth_thread = handler->registrant;
     object->birth_stack = handler->stack;
     object->birth_ticks = handler->registered;
@@ -67,15 +99,30 @@ static void bury(const struct exit_handler *handler, uintptr_t address, size_t s
     static_poison_bury(object);
 }
 
+static void end_array(const struct exit_handler *handler, struct caller caller)
+{
+    uintptr_t start;
+    size_t size;
+    if (array.by == 0 || guard.thread == NULL || array.by != guard.thread->reference)
+        return;
+    array.by = 0;
+    event_sees_all_destructors = false;
+    if (array.first != UINTPTR_MAX && static_symbols_around(array.first, &start, &size) &&
+        start == array.first)
+        bury(handler, array.destructor, start, size, true, caller);
+}
+
 static void end_object(struct exit_handler *handler, struct caller caller)
 {
+    if (handler->sort == EXIT_FUNCTION_ARRAY)
+        end_array(handler, caller);
     if (handler->argument == 0 || exit_handler_has_twin(handler))
         return;
     enum exit_function sort = static_symbols_of(handler);
     if (sort == EXIT_FUNCTION_DESTRUCTOR)
-        bury(handler, handler->argument, handler->size, true, caller);
+        bury(handler, handler->function, handler->argument, handler->size, true, caller);
     else if (sort == EXIT_FUNCTION_STRIPPED)
-        bury(handler, handler->argument, 0, false, caller);
+        bury(handler, handler->function, handler->argument, 0, false, caller);
 }
 
 void event_exit_handler_ended(struct exit_handler *handler, bool unloading, struct caller caller)

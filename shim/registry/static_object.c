@@ -69,11 +69,18 @@ void static_object_forget(struct static_object *object)
     atomic_store(&object->state, STATIC_GONE);
 }
 
+/* Its library is not loaded any more. */
+static bool is_gone(uintptr_t address)
+{
+    uintptr_t start, end;
+    static_symbols_data(address, &start, &end);
+    return end == 0;
+}
+
 void static_objects_sweep(void)
 {
     for (uint32_t number = atomic_load(&count); number-- > 0;)
-        if (atomic_load(&objects[number].state) == STATIC_DEAD &&
-            !static_symbols_is_mapped(objects[number].address))
+        if (atomic_load(&objects[number].state) == STATIC_DEAD && is_gone(objects[number].address))
             static_object_forget(&objects[number]);
 }
 

@@ -138,17 +138,29 @@ static struct extent extent_of(const struct dl_phdr_info *info)
     return extent;
 }
 
-/* Bytes from the address to the end of the writable segment it lies in; 0: in none. */
-static size_t writable_bytes(const struct dl_phdr_info *info, uintptr_t address)
+/* Start and end of the writable segment that the address lies in; 0: in none. */
+static uintptr_t writable_segment(const struct dl_phdr_info *info, uintptr_t address,
+                                  uintptr_t *end)
 {
+    *end = 0;
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + header->p_vaddr;
-        if (header->p_type == PT_LOAD && (header->p_flags & PF_W) != 0 &&
-            address - start < header->p_memsz)
-            return header->p_memsz - (address - start);
+        if (header->p_type != PT_LOAD || (header->p_flags & PF_W) == 0 ||
+            address - start >= header->p_memsz)
+            continue;
+        *end = start + header->p_memsz;
+        return start;
     }
     return 0;
+}
+
+/* Bytes of that segment from the address on. */
+static size_t writable_bytes(const struct dl_phdr_info *info, uintptr_t address)
+{
+    uintptr_t end;
+    (void)writable_segment(info, address, &end);
+    return end == 0 ? 0 : end - address;
 }
 
 static const char *path_of(const struct dl_phdr_info *info)
@@ -328,16 +340,24 @@ bool static_symbols_around(uintptr_t address, uintptr_t *start, size_t *size)
     return search.size > 0;
 }
 
-static int covers(struct dl_phdr_info *info, size_t size, void *context)
+struct data {
+    uintptr_t address, start, end;
+};
+
+static int find_data(struct dl_phdr_info *info, size_t size, void *context)
 {
-    const uintptr_t *address = context;
+    struct data *data = context;
     (void)size;
-    return writable_bytes(info, *address) > 0;
+    data->start = writable_segment(info, data->address, &data->end);
+    return data->end != 0;
 }
 
-bool static_symbols_is_mapped(uintptr_t address)
+void static_symbols_data(uintptr_t address, uintptr_t *start, uintptr_t *end)
 {
-    return dl_iterate_phdr(covers, &address) != 0;
+    struct data data = {.address = address};
+    (void)dl_iterate_phdr(find_data, &data);
+    *start = data.start;
+    *end = data.end;
 }
 
 void static_symbols_prepare_fork(void)

@@ -86,6 +86,12 @@ static void read_header(struct module *module, size_t readable)
     for (size_t i = 0; i < header->e_phnum; i++)
         if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
             module->bias = module->start - segments[i].p_vaddr;
+    /* Data without contents lies behind what is mapped of the file. */
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        uintptr_t end = module->bias + segments[i].p_vaddr + segments[i].p_memsz;
+        if (segments[i].p_type == PT_LOAD && end > module->end)
+            module->end = end;
+    }
     for (size_t i = 0; i < header->e_phnum; i++)
         if (segments[i].p_type == PT_NOTE && segments[i].p_offset <= readable &&
             segments[i].p_filesz <= readable - segments[i].p_offset)
@@ -105,7 +111,7 @@ static void add_line(const char *line, size_t length)
     struct module *last = module_count == 0 ? NULL : &modules[module_count - 1];
     if (last != NULL && offset != 0 && text_length(last->path) == path_length &&
         __builtin_memcmp(last->path, path, path_length) == 0) {
-        last->end = end;
+        last->end = end > last->end ? end : last->end;
         return;
     }
     if (module_count == MODULES || paths_used + path_length + 1 > sizeof paths || offset != 0)

@@ -45,7 +45,12 @@ void write_static_object(struct text *text, uintptr_t address, const char *type)
         write_short_type(text, type);
         text_add_char(text, ' ');
     }
-    text_add(text, name);
+    /* Of GCC's, on variables of libstdc++'s newer types: no part of the name. */
+    static const char tag[] = "[abi:cxx11]";
+    const char *tagged = text_find(name, tag);
+    text_add_bytes(text, name, tagged == NULL ? text_length(name) : (size_t)(tagged - name));
+    if (tagged != NULL)
+        text_add(text, tagged + sizeof tag - 1);
 }
 
 void write_exit_handler(struct text *text, const struct in_handler *handler)
