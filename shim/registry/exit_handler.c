@@ -14,6 +14,9 @@ static _Atomic uint32_t given_out;
 /* Dropped records, a list: the low half is number + 1, the high half counts changes. */
 static _Atomic uint64_t unused;
 static _Atomic uint64_t last_registration;
+/* How many handlers that wait or run have an argument with this hash. */
+#define ARGUMENTS 16384
+static _Atomic uint32_t arguments[ARGUMENTS];
 
 static struct exit_handler *place_of(uint32_t number, bool make)
 {
@@ -32,6 +35,11 @@ static struct exit_handler *place_of(uint32_t number, bool make)
             memory_unmap(mapped, size);
     }
     return chunk == NULL ? NULL : &chunk[number - (((uint32_t)FIRST << index) - FIRST)];
+}
+
+static _Atomic uint32_t *with_argument(uintptr_t argument)
+{
+    return &arguments[argument * UINT64_C(0x9e3779b97f4a7c15) >> 50];
 }
 
 static struct exit_handler *take_unused(void)
@@ -74,6 +82,7 @@ struct exit_handler *exit_handler_new(uintptr_t function, uintptr_t argument, ui
         handler->registrant = guard.thread == NULL ? 0 : guard.thread->reference;
         atomic_store(&last_registration, handler->registered);
     }
+    atomic_fetch_add(with_argument(argument), 1);
     atomic_store(&handler->state, EXIT_HANDLER_WAITING);
     return handler;
 }
@@ -81,6 +90,8 @@ struct exit_handler *exit_handler_new(uintptr_t function, uintptr_t argument, ui
 void exit_handler_drop(struct exit_handler *handler)
 {
     uint64_t head = atomic_load(&unused), next;
+    if (atomic_load(&handler->state) == EXIT_HANDLER_WAITING)
+        atomic_fetch_sub(with_argument(handler->argument), 1);
     atomic_store(&handler->state, EXIT_HANDLER_UNUSED);
     do {
         handler->next_unused = (uint32_t)head;
@@ -103,7 +114,7 @@ void exit_handler_begin(struct exit_handler *handler, struct caller caller)
     if (thread == NULL)
         return;
     while (thread->exit_handler != NULL && is_gone(thread->exit_handler, caller)) {
-        atomic_store(&thread->exit_handler->state, EXIT_HANDLER_LEFT);
+        atomic_store(&thread->exit_handler->state, EXIT_HANDLER_LEFT); /* it still counts */
         thread->exit_handler = thread->exit_handler->outer;
     }
     handler->runner = thread->reference;
@@ -119,6 +130,7 @@ void exit_handler_end(struct exit_handler *handler)
 {
     struct thread *thread = guard.thread;
     handler->ended = clock_ticks();
+    atomic_fetch_sub(with_argument(handler->argument), 1);
     atomic_store(&handler->state, EXIT_HANDLER_ENDED);
     if (thread != NULL && thread->exit_handler == handler)
         thread->exit_handler = handler->outer;
@@ -151,6 +163,8 @@ const struct exit_handler *exit_handler_at(thread_reference thread, uint64_t tic
 
 bool exit_handler_has_twin(const struct exit_handler *handler)
 {
+    if (atomic_load(with_argument(handler->argument)) == 0)
+        return false;
     for (uint32_t number = 0; number < exit_handler_count(); number++) {
         const struct exit_handler *other = exit_handler_of_number(number);
         uint32_t state = atomic_load(&other->state);

@@ -38,7 +38,9 @@ static size_t first_from(const struct static_key *keys, size_t count, uintptr_t 
 
 static bool starts_with(const char *name, const char *prefix)
 {
-    return text_find(name, prefix) == name;
+    while (*prefix != '\0' && *name == *prefix)
+        name++, prefix++;
+    return *prefix == '\0';
 }
 
 /* Of libstdc++: it counts how many use the standard streams, which themselves never end. */
