@@ -1,6 +1,6 @@
 // A detached worker locks the mutex of a global object that exit has destroyed; no heap memory and
 // no pointer is in it.
-// EXPECT kind=late-touch stripped=late-touch stripped_grade=possible late=worker destroyer=main touch=count end=~Statistics start=main says=pthread_mutex_lock()
+// EXPECT kind=late-touch stripped=late-touch stripped_grade=possible late=worker destroyer=main touch=count end=~Statistics start=main says=pthread_mutex_
 #include "case.h"
 
 #include <thread>
@@ -29,6 +29,7 @@ class Statistics
         pthread_mutex_lock(&mutex);
         queries++;
         pthread_mutex_unlock(&mutex);
+        case_sink = 1; /* no tail call: the function stays on the stack */
     }
 
   private:
