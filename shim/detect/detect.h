@@ -25,6 +25,7 @@ struct touch {
     const struct thread *thread;
     struct stack stack;
     enum access access;
+    bool modifies; /* a write that reads as well */
     uintptr_t address;
     const char *function; /* the lock or system function, NULL for plain accesses */
 };

@@ -39,7 +39,7 @@ static void write_evidence(struct text *text, const struct touch *touch,
                     touch->address);
     if (!object->by_symbol)
         text_add(text, "; that it was one is guessed, since the symbols are stripped");
-    else if (touch->access == ACCESS_WRITE && !by_pointer)
+    else if (touch->access == ACCESS_WRITE && !touch->modifies && !by_pointer)
         text_add(text, "; the store may be the first of a new object in its place");
 }
 

@@ -166,6 +166,7 @@ struct fault {
     bool has_address; /* the kernel told one */
     uintptr_t address;
     enum access access;
+    bool modifies;     /* a write that reads as well */
     uint64_t words[4]; /* register values that form the faulting operand's address */
     size_t word_count;
     struct stack stack;

@@ -87,6 +87,7 @@ bool event_fault(const struct fault *fault)
     struct touch touch = {.thread = thread,
                           .stack = fault->stack,
                           .access = fault->access,
+                          .modifies = fault->modifies,
                           .address = fault->address};
     bool gone = false;
     const void *address = (const void *)fault->address;

@@ -166,6 +166,11 @@ bool static_may_be_new(const struct static_object *object)
     return exit_handler_last_registration() > object->end_ticks;
 }
 
+static bool is_plain_store(const struct touch *touch)
+{
+    return touch->access == ACCESS_WRITE && !touch->modifies;
+}
+
 void tell_static(const struct touch *touch, struct static_object *object, uint64_t offset,
                  bool by_pointer)
 {
@@ -173,7 +178,7 @@ void tell_static(const struct touch *touch, struct static_object *object, uint64
     detect_static_object(&finding, touch, object, offset, by_pointer);
     /* A store may be a new object's first; a pointer may be one that a new object did not set. */
     bool certain = by_pointer ? atomic_load(&object->state) == STATIC_DEAD
-                              : touch->access != ACCESS_WRITE && object->by_symbol &&
+                              : !is_plain_store(touch) && object->by_symbol &&
                                     (object->poisoned > 0 || !static_may_be_new(object));
     if (!certain)
         finding.grade = POSSIBLE;
@@ -209,7 +214,7 @@ bool fault_in_static(const struct touch *touch)
     if (atomic_load(&object->state) == STATIC_DEAD) {
         bool itself = touch->thread != NULL && touch->thread->reference == object->end_thread;
         /* A store by the thread that goes through the exit handlers makes the object anew. */
-        if (!itself || touch->access != ACCESS_WRITE)
+        if (!itself || !is_plain_store(touch))
             tell_static(touch, object, touch->address - object->address, false);
         /* From here on what is written there is not known to be dead. */
         static_object_forget(object);
