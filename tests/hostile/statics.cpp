@@ -1,5 +1,6 @@
 // Libraries with static objects that are closed and opened again, while the program runs and while
-// it exits; handlers that throw, or end their thread. Usage: statics LIBRARY closed|thrown|ended
+// it exits; handlers that throw, or end their thread; with `order`, an object that uses one of the
+// library's after its end. Usage: statics LIBRARY closed|thrown|ended|order
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -66,7 +67,15 @@ static void *watch(void *main_thread)
     _exit(9);
 }
 
-static std::string first = "the first object has a name that is long";
+// Older than the library's objects, so destroyed after them.
+static struct User {
+    int (*use)() = nullptr;
+    ~User()
+    {
+        if (use != nullptr)
+            use();
+    }
+} user;
 
 int main(int count, char **arguments)
 {
@@ -85,6 +94,10 @@ int main(int count, char **arguments)
         std::atexit(throws);
         std::set_terminate(end_at_once);
         std::exit(5);
+    }
+    if (std::strcmp(arguments[2], "order") == 0) {
+        user.use = reinterpret_cast<int (*)()>(dlsym(open_and_use(), "use"));
+        return 10;
     }
     static pthread_t self = pthread_self();
     pthread_t thread;
