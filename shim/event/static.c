@@ -171,16 +171,27 @@ static bool is_plain_store(const struct touch *touch)
     return touch->access == ACCESS_WRITE && !touch->modifies;
 }
 
+/* Of a pointer it is the poison that tells, of an access to a whole page the trap, of all others
+ * the poison that stands: a new object in the same place would have changed these. */
+static bool is_certain(const struct touch *touch, const struct static_object *object,
+                       bool by_pointer)
+{
+    if (by_pointer) /* one that a new object did not set, else */
+        return atomic_load(&object->state) == STATIC_DEAD;
+    if (!object->by_symbol || is_plain_store(touch))
+        return false;
+    if (object->poisoned > 0 || object->protected_size > 0)
+        return true;
+    bool itself = touch->thread != NULL && touch->thread->reference == object->end_thread;
+    return !itself && !static_may_be_new(object);
+}
+
 void tell_static(const struct touch *touch, struct static_object *object, uint64_t offset,
                  bool by_pointer)
 {
     struct finding finding;
     detect_static_object(&finding, touch, object, offset, by_pointer);
-    /* A store may be a new object's first; a pointer may be one that a new object did not set. */
-    bool certain = by_pointer ? atomic_load(&object->state) == STATIC_DEAD
-                              : !is_plain_store(touch) && object->by_symbol &&
-                                    (object->poisoned > 0 || !static_may_be_new(object));
-    if (!certain)
+    if (!is_certain(touch, object, by_pointer))
         finding.grade = POSSIBLE;
     report_or_stop(&finding);
 }

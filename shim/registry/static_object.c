@@ -79,9 +79,13 @@ static bool is_gone(uintptr_t address)
 
 void static_objects_sweep(void)
 {
-    for (uint32_t number = atomic_load(&count); number-- > 0;)
-        if (atomic_load(&objects[number].state) == STATIC_DEAD && is_gone(objects[number].address))
-            static_object_forget(&objects[number]);
+    for (uint32_t number = atomic_load(&count); number-- > 0;) {
+        struct static_object *object = &objects[number];
+        if (atomic_load(&object->state) == STATIC_UNUSED || !is_gone(object->address))
+            continue;
+        static_object_forget(object);
+        object->protected_size = 0; /* its pages may be anybody's now */
+    }
 }
 
 void static_object_prepare_fork(void)
