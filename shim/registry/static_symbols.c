@@ -285,9 +285,22 @@ static void read_all(void)
     memory_unmap(keys.first, size);
 }
 
+static int may_matter(struct dl_phdr_info *info, size_t size, void *context)
+{
+    const struct exit_handler *handler = context;
+    (void)size;
+    if (handler->argument == 0 ? !contains(extent_of(info), handler->function)
+                               : writable_bytes(info, handler->argument) == 0)
+        return 0;
+    return is_runtime(path_of(info)) ? 0 : 1;
+}
+
 enum exit_function static_symbols_of(struct exit_handler *handler)
 {
     lock_take(&symbols_lock);
+    /* Most often it is something of libstdc++'s own: that is answered without reading. */
+    if (handler->sort == EXIT_FUNCTION_UNKNOWN && dl_iterate_phdr(may_matter, handler) == 0)
+        handler->sort = EXIT_FUNCTION_PLAIN;
     if (handler->sort == EXIT_FUNCTION_UNKNOWN)
         read_all();
     enum exit_function sort = handler->sort;
