@@ -230,6 +230,21 @@ static void add_word(struct fault *fault, uint64_t word)
         fault->words[fault->word_count++] = word;
 }
 
+/* 15 bytes is the longest instruction; it may end with its page. */
+static size_t instruction_room(const ucontext_t *context)
+{
+    uint64_t rest = 4096 - ((uint64_t)context->uc_mcontext.gregs[REG_RIP] & 4095);
+    return rest < 15 ? rest : 15;
+}
+
+static bool modifies_memory(const ucontext_t *context)
+{
+    struct operand operand;
+    return operand_decode((const uint8_t *)context->uc_mcontext.gregs[REG_RIP],
+                          instruction_room(context), &operand) &&
+           operand.modifies;
+}
+
 /* A general protection or stack fault carries no address: the operand tells it. */
 static void read_operand(struct fault *fault, const ucontext_t *context)
 {
@@ -241,9 +256,7 @@ static void read_operand(struct fault *fault, const ucontext_t *context)
         add_word(fault, pc);
         return;
     }
-    /* 15 bytes is the longest instruction; it may end with its page. */
-    size_t size = 4096 - (pc & 4095) < 15 ? 4096 - (pc & 4095) : 15;
-    if (!operand_decode(code, size, &operand))
+    if (!operand_decode(code, instruction_room(context), &operand))
         return;
     if (operand.is_call)
         fault->access = ACCESS_CALL;
@@ -287,6 +300,8 @@ static void handle(int number, int cancellation, siginfo_t *info, ucontext_t *co
         fault.access = access_of(context);
         if (!fault.has_address)
             read_operand(&fault, context);
+        else if (fault.access == ACCESS_WRITE)
+            fault.modifies = modifies_memory(context);
     }
     stack_capture_context(&fault.stack, context);
     bool gone = event_fault(&fault);

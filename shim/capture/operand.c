@@ -50,11 +50,59 @@ static bool is_string_operation(unsigned opcode)
            (opcode >= 0x6c && opcode <= 0x6f);
 }
 
+/* Of those that write memory the ones that read it as well: arithmetic, shifts, exchanges. */
+static bool modifies_memory(unsigned opcode, unsigned group)
+{
+    if (opcode < 0x40)
+        return (opcode & 7) < 2 && opcode < 0x38;
+    switch (opcode) {
+    case 0x80:
+    case 0x81:
+    case 0x83:
+        return group != 7;
+    case 0x86:
+    case 0x87:
+    case 0xc0:
+    case 0xc1:
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3:
+        return true;
+    case 0xf6:
+    case 0xf7:
+        return group == 2 || group == 3;
+    default:
+        return (opcode == 0xfe || opcode == 0xff) && group < 2;
+    }
+}
+
+static bool modifies_memory_0f(unsigned opcode)
+{
+    switch (opcode) {
+    case 0xa4: /* shifts of two registers' width */
+    case 0xa5:
+    case 0xac:
+    case 0xad:
+    case 0xab: /* bits */
+    case 0xb3:
+    case 0xba:
+    case 0xbb:
+    case 0xb0: /* cmpxchg */
+    case 0xb1:
+    case 0xc0: /* xadd */
+    case 0xc1:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool operand_decode(const uint8_t *code, size_t size, struct operand *operand)
 {
     size_t at = 0;
     unsigned rex = 0, opcode, extend_base = 0, extend_index = 0;
-    bool simd = false;
+    bool simd = false, is_0f = false;
     *operand = (struct operand){.base = OPERAND_NONE, .index = OPERAND_NONE};
     while (at < size &&
            (code[at] == 0x66 || code[at] == 0x67 || code[at] == 0xf0 || code[at] == 0xf2 ||
@@ -87,6 +135,8 @@ bool operand_decode(const uint8_t *code, size_t size, struct operand *operand)
             at++;
         else if (lacks_modrm_0f(opcode))
             return false;
+        else
+            is_0f = true;
         simd = true; /* a ModRM byte follows for certain */
     } else if (is_string_operation(opcode)) {
         operand->is_string = true;
@@ -100,6 +150,8 @@ bool operand_decode(const uint8_t *code, size_t size, struct operand *operand)
     if (at >= size)
         return false;
     unsigned modrm = code[at++], mode = modrm >> 6, rm = modrm & 7, group = modrm >> 3 & 7;
+    operand->modifies =
+        is_0f ? modifies_memory_0f(opcode) : !simd && modifies_memory(opcode, group);
     operand->is_call = !simd && opcode == 0xff && (group == 2 || group == 4);
     if (mode == 3) {
         operand->base = (int)(rm | extend_base);

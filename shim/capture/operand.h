@@ -14,6 +14,7 @@ struct operand {
     bool is_register; /* the operand is the base register itself, as in `call *%rax` */
     bool is_call;     /* control goes through the operand */
     bool is_string;   /* rsi and rdi are the operands */
+    bool modifies;    /* it reads the memory that it writes, where it writes: not a plain store */
     bool is_return;   /* the word on top of the stack is where control goes */
 };
 

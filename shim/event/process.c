@@ -9,6 +9,7 @@
 #include "patch/patch.h"
 #include "registry/phase.h"
 #include "registry/site.h"
+#include "registry/static_object.h"
 
 static const struct options *options;
 bool event_heap_watched;
@@ -121,6 +122,7 @@ void event_prepare_fork(void)
 {
     patch_prepare_fork();
     thread_prepare_fork();
+    static_object_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
@@ -135,6 +137,7 @@ void event_forked(bool child)
         object_forked(child);
         arena_forked(child);
     }
+    static_object_forked(child);
     thread_forked(child);
     patch_forked(child);
     if (!child)

@@ -98,6 +98,37 @@ static void decodes_what_has_no_modrm(void **state)
     assert_false(operand_decode(syscall, sizeof syscall, &operand));
 }
 
+static void tells_plain_stores(void **state)
+{
+    static const struct {
+        uint8_t code[8];
+        bool modifies;
+    } rows[] = {
+        {{0x89, 0x07}, false},                  /* mov %eax, (%rdi) */
+        {{0xc7, 0x07, 1, 0, 0, 0}, false},      /* movl $1, (%rdi) */
+        {{0x0f, 0x11, 0x07}, false},            /* movups %xmm0, (%rdi) */
+        {{0xc5, 0xfe, 0x7f, 0x07}, false},      /* vmovdqu %ymm0, (%rdi) */
+        {{0x83, 0x07, 0x01}, true},             /* addl $1, (%rdi) */
+        {{0x01, 0x07}, true},                   /* add %eax, (%rdi) */
+        {{0x39, 0x07}, false},                  /* cmp %eax, (%rdi) */
+        {{0x83, 0x3f, 0x01}, false},            /* cmpl $1, (%rdi) */
+        {{0x48, 0xff, 0x07}, true},             /* incq (%rdi) */
+        {{0xff, 0x17}, false},                  /* call *(%rdi) */
+        {{0xf0, 0x48, 0x0f, 0xc1, 0x07}, true}, /* lock xadd %rax, (%rdi) */
+        {{0xf0, 0x48, 0x0f, 0xb1, 0x0f}, true}, /* lock cmpxchg %rcx, (%rdi) */
+        {{0x87, 0x07}, true},                   /* xchg %eax, (%rdi) */
+        {{0x48, 0xd1, 0x27}, true},             /* shlq (%rdi) */
+        {{0xf7, 0x1f}, true},                   /* negl (%rdi) */
+        {{0x0f, 0x94, 0x07}, false},            /* sete (%rdi) */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct operand operand;
+        assert_true(operand_decode(rows[i].code, sizeof rows[i].code, &operand));
+        assert_int_equal(operand.modifies, rows[i].modifies);
+    }
+}
+
 static void survives_any_bytes(void **state)
 {
     uint32_t seed = 1;
@@ -127,6 +158,7 @@ int main(void)
         cmocka_unit_test(words_are_not_canonical),
         cmocka_unit_test(decodes_operands),
         cmocka_unit_test(decodes_what_has_no_modrm),
+        cmocka_unit_test(tells_plain_stores),
         cmocka_unit_test(survives_any_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
