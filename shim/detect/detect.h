@@ -65,7 +65,8 @@ void detect_touch_during_destruction(struct finding *finding, const struct threa
                                      const struct object *object, const struct thread_touch *touch,
                                      const struct thread_member *member, const struct stack *stack);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
-void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what);
+void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what,
+                           bool by_null_pointer);
 
 /* Shared by the files of this folder. */
 void finding_start(struct finding *finding, enum kind kind, const struct touch *touch);

@@ -48,6 +48,11 @@ static bool explain_by_poison(const struct touch *touch, const struct fault *fau
     return false;
 }
 
+static bool is_null(const struct fault *fault)
+{
+    return fault->has_address && fault->address < 65536; /* vm.mmap_min_addr */
+}
+
 static const char *describe(const struct fault *fault)
 {
     switch (fault->signal) {
@@ -60,9 +65,9 @@ static const char *describe(const struct fault *fault)
     case SIGBUS:
         return "a bus error (SIGBUS)";
     default:
-        return !fault->has_address      ? "dereferencing a wild pointer (SIGSEGV)"
-               : fault->address < 65536 ? "dereferencing a null pointer (SIGSEGV)"
-                                        : "accessing memory that is not mapped (SIGSEGV)";
+        return !fault->has_address ? "dereferencing a wild pointer (SIGSEGV)"
+               : is_null(fault)    ? "dereferencing a null pointer (SIGSEGV)"
+                                   : "accessing memory that is not mapped (SIGSEGV)";
     }
 }
 
@@ -73,7 +78,8 @@ static void report_crash(const struct touch *touch, const struct fault *fault)
     struct finding finding;
     if (!phase_is_shutdown() || atomic_exchange(&told, true))
         return;
-    detect_shutdown_crash(&finding, touch, describe(fault));
+    bool by_null_pointer = fault->signal == SIGSEGV && !fault->sent && is_null(fault);
+    detect_shutdown_crash(&finding, touch, describe(fault), by_null_pointer);
     (void)report_finding(&finding);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "heap/static_poison.h"
+#include "registry/nulled.h"
 #include "registry/phase.h"
 #include "registry/static_symbols.h"
 
@@ -50,6 +51,16 @@ static void begin_array(struct exit_handler *handler)
     event_sees_all_destructors = true;
 }
 
+/* What a library's own cleanup takes away, it does not destroy: it sets its pointers to null. */
+static void begin_plain(const struct exit_handler *handler)
+{
+    uintptr_t start, end;
+    if (handler->argument != 0 || handler->sort == EXIT_FUNCTION_ARRAY)
+        return;
+    static_symbols_data(handler->library, &start, &end);
+    nulled_begin(handler, start, end);
+}
+
 void note_destructor(uintptr_t function, uintptr_t self)
 {
     if (!event_sees_all_destructors || guard.thread == NULL ||
@@ -68,8 +79,10 @@ void event_exit_handler_begins(struct exit_handler *handler, bool unloading, str
         return;
     (void)thread_current();
     exit_handler_begin(handler, caller);
-    if (!unloading)
+    if (!unloading) {
         begin_array(handler);
+        begin_plain(handler);
+    }
     guard_leave();
 }
 
@@ -129,6 +142,7 @@ void event_exit_handler_ended(struct exit_handler *handler, bool unloading, stru
 {
     if (guard_enter()) {
         exit_handler_end(handler);
+        nulled_end(handler);
         if (!unloading)
             end_object(handler, caller);
         guard_leave();

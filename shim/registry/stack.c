@@ -26,6 +26,8 @@ static struct {
     int (*init_local2)(unw_cursor_t *, unw_context_t *, int);
     int (*step)(unw_cursor_t *);
     int (*get_register)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
+    int (*get_information)(unw_addr_space_t, unw_word_t, unw_proc_info_t *, void *);
+    unw_addr_space_t space;
     uintptr_t start, end; /* its code and data */
     bool loaded;
 } unwinder;
@@ -149,6 +151,18 @@ static bool leave_trampoline(unw_cursor_t *cursor, ucontext_t *context)
     uintptr_t *address = (uintptr_t *)&context->uc_mcontext.gregs[REG_RIP];
     *address = patch_source(*address);
     return unwinder.init_local2(cursor, context, UNW_INIT_SIGNAL_FRAME) == 0;
+}
+
+uintptr_t stack_function_start(uintptr_t address)
+{
+    unw_proc_info_t information = {0};
+    struct quiet quiet;
+    if (!may_unwind() || unwinder.space == NULL)
+        return 0;
+    quiet_begin(&quiet);
+    int error = unwinder.get_information(unwinder.space, address, &information, NULL);
+    quiet_end(&quiet);
+    return error == 0 ? information.start_ip : 0;
 }
 
 /* From the cursor's frame out, without the shim's own. */
@@ -478,6 +492,7 @@ bool stack_start(void)
             {&unwinder.init_local2, "_ULx86_64_init_local2"},
             {&unwinder.step, "_ULx86_64_step"},
             {&unwinder.get_register, "_ULx86_64_get_reg"},
+            {&unwinder.get_information, "_ULx86_64_get_proc_info_by_ip"},
         };
         unwinder.loaded = true;
         for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -494,6 +509,7 @@ bool stack_start(void)
         __builtin_memcpy(&set_policy, &symbol, sizeof symbol);
         if (set_policy != NULL && space != NULL)
             set_policy(*space, UNW_CACHE_PER_THREAD);
+        unwinder.space = space == NULL ? NULL : *space;
     }
     if (!unwinder.loaded)
         output_tell_once("cannot load " UNWINDER_LIBRARY

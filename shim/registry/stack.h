@@ -66,6 +66,10 @@ bool stack_get(uint32_t kept, struct stack *stack);
 /* The first frames, as stack_capture() has them, at most `most`: some hundred nanoseconds. */
 size_t stack_frames(struct caller caller, uintptr_t *frames, size_t most);
 
+/* Where the function that holds the address begins, by its unwind information; 0: not known.
+ * Async-signal-safe as far as libunwind is: in reports. */
+uintptr_t stack_function_start(uintptr_t address);
+
 /* For the hooks of sigprocmask and pthread_sigmask. True: libunwind called, from `address`; signals
  * are blocked until it is done, and no more is to be done now. */
 bool stack_keeps_mask(uintptr_t address);

@@ -49,6 +49,7 @@ struct moment {
 #define FINDING_OBJECT_NAME '\1'  /* of the static object */
 #define FINDING_HANDLER_NAME '\2' /* ' in the exit handler f': where it was destroyed */
 #define FINDING_RUNNING_NAME '\3' /* ', while it ran the exit handler f' */
+#define FINDING_POINTER_NAME '\4' /* of the null pointer */
 
 /* The exit handler in which something happened. */
 struct in_handler {
@@ -66,6 +67,7 @@ struct finding {
     bool has_object, guarded;
     bool is_static; /* its size is 0 where unknown */
     struct in_handler ended_in, touched_in;
+    uintptr_t null_pointer; /* in static storage, which `ended_in` made null; 0: none */
     uintptr_t address; /* of the object */
     size_t size;       /* as asked for; usable bytes where not guarded */
     bool size_is_usable;

@@ -151,7 +151,13 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
         text_add_char(text, '}');
     }
     if (finding->ended_in.function != 0)
-        add_name(text, "destroyed_in", named);
+        add_name(text, finding->null_pointer != 0 ? "made_null_in" : "destroyed_in", named);
+    if (finding->null_pointer != 0) {
+        const char *pointer = names_of_data(finding->null_pointer);
+        add_address(text, "null_pointer", finding->null_pointer);
+        if (pointer != NULL)
+            add_field(text, "null_pointer_name", pointer);
+    }
     add_moment(text, "touch", named, MOMENT_TOUCH);
     add_moment(text, "destruction", named, MOMENT_END);
     add_moment(text, "birth", named, MOMENT_BIRTH);

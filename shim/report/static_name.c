@@ -78,6 +78,12 @@ void write_sentence(struct text *text, const struct named_finding *named)
         } else if (*at == FINDING_HANDLER_NAME) {
             text_add(text, " in ");
             write_exit_handler(text, &named->finding->ended_in);
+        } else if (*at == FINDING_POINTER_NAME) {
+            const char *name = names_of_data(named->finding->null_pointer);
+            if (name != NULL)
+                text_add(text, name);
+            else
+                text_format(text, "at 0x%lx", named->finding->null_pointer);
         } else if (*at == FINDING_RUNNING_NAME) {
             text_add(text, ", while it ran ");
             write_exit_handler(text, &named->finding->touched_in);

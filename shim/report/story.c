@@ -84,39 +84,44 @@ static void write_order(struct text *text, const struct finding *finding)
     text_add(text, "\n");
 }
 
+/* Which thread is to stop before what. */
+static void write_stop(struct text *text, const struct named_finding *named)
+{
+    const struct finding *finding = named->finding;
+    const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+    bool joinable = thread != NULL && thread->origin == THREAD_CREATED && !thread->detached;
+    if (finding->is_static || finding->ended_in.function != 0) {
+        text_add(text, "before exit");
+    } else {
+        text_add(text, "before the destruction in ");
+        write_place(text, user_frame(&named->stacks[MOMENT_END]));
+    }
+    text_add(text, ", make ");
+    write_actor(text, &finding->touch.actor);
+    if (joinable)
+        text_add(text, " stop and join it");
+    else if (thread != NULL && thread->origin == THREAD_MAIN)
+        text_add(text, " stop using the object");
+    else if (thread != NULL && thread->origin == THREAD_TIMER)
+        text_add(text, " stop: delete the timer and wait for a notification under way");
+    else
+        text_add(text, " stop and wait for its end (a detached thread cannot be joined: start "
+                       "it joinable, or count it out under a lock)");
+    if (named->stacks[MOMENT_START].count > 0) {
+        text_add(text, "; it was started in ");
+        write_place(text, user_frame(&named->stacks[MOMENT_START]));
+    }
+}
+
 static void write_change(struct text *text, const struct named_finding *named)
 {
     const struct finding *finding = named->finding;
     const struct named_frame *end = user_frame(&named->stacks[MOMENT_END]);
-    const struct named_frame *start = user_frame(&named->stacks[MOMENT_START]);
     text_add(text, "  What to change: ");
     switch (finding->kind) {
-    case KIND_LATE_TOUCH: {
-        const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
-        bool joinable = thread != NULL && thread->origin == THREAD_CREATED && !thread->detached;
-        if (finding->is_static || finding->ended_in.function != 0) {
-            text_add(text, "before exit");
-        } else {
-            text_add(text, "before the destruction in ");
-            write_place(text, end);
-        }
-        text_add(text, ", make ");
-        write_actor(text, &finding->touch.actor);
-        if (joinable)
-            text_add(text, " stop and join it");
-        else if (thread != NULL && thread->origin == THREAD_MAIN)
-            text_add(text, " stop using the object");
-        else if (thread != NULL && thread->origin == THREAD_TIMER)
-            text_add(text, " stop: delete the timer and wait for a notification under way");
-        else
-            text_add(text, " stop and wait for its end (a detached thread cannot be joined: start "
-                           "it joinable, or count it out under a lock)");
-        if (named->stacks[MOMENT_START].count > 0) {
-            text_add(text, "; it was started in ");
-            write_place(text, start);
-        }
+    case KIND_LATE_TOUCH:
+        write_stop(text, named);
         break;
-    }
     case KIND_USE_AFTER_DESTRUCTION:
         text_add(text,
                  "destroy the object later: make it in a function that its users' constructors "
@@ -170,8 +175,13 @@ static void write_change(struct text *text, const struct named_finding *named)
         text_add(text, "end the calls on the object before its destructor begins: join the thread "
                        "that calls, or stop it in the most derived destructor");
         break;
+    case KIND_SHUTDOWN_CRASH:
+        if (finding->null_pointer != 0)
+            write_stop(text, named);
+        else
+            text_add(text, "see what the threads below still did when the crash came");
+        break;
     default:
-        text_add(text, "see what the threads below still did when the crash came");
         break;
     }
     text_add(text, "\n");
