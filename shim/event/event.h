@@ -78,10 +78,16 @@ static inline bool event_in_burst(void)
 {
     return guard.block != NULL && quarantine_skips(guard.block);
 }
-/* The calling thread has waited for something: its burst of frees, if any, is over. */
+/* The calling thread's finding about a descriptor waited until now: see held.c. */
+void event_held_slow(void);
+/* The calling thread has waited for something, or is about to: its burst of frees, if any, is over.
+ */
 static inline void event_waited(void)
 {
     quarantine_end_burst();
+    if (guard.block != NULL &&
+        __builtin_expect(atomic_load_explicit(&guard.block->held, memory_order_relaxed) != 0, 0))
+        event_held_slow();
 }
 /* Tries to resize a guarded object where it is. */
 bool event_resize(struct object *object, size_t size);
