@@ -76,14 +76,14 @@ static void born(int number, const char *how, bool replaced, struct caller calle
     int saved = errno;
     if (!descriptor_enter(number))
         return;
-    held_conclude();
-    if (guard.block != NULL)
-        guard.block->closes.caller = 0; /* a loop that closes all does not open */
     descriptor_quarantine_saw(number);
     if (replaced)
         descriptor_replaced(number, how, caller);
     else
         descriptor_born(number, how, caller);
+    held_conclude(); /* a loop that closes all does not open */
+    if (guard.block != NULL)
+        guard.block->closes.caller = 0;
     guard_leave();
     errno = saved;
 }
@@ -158,19 +158,22 @@ static void second_close(int number, const char *how, struct caller caller)
     held_put_close(&finding);
 }
 
-/* Before its end: another thread waits for it, or a stream owns it. */
-static void look_before_close(int number, uint64_t word, const char *how, struct caller caller)
+/* Before its end: another thread waits for it, or a stream owns it. Returns flags for its record.
+ */
+static uint64_t look_before_close(int number, uint64_t word, const char *how, struct caller caller)
 {
     struct touch touch;
     struct finding finding;
     const struct descriptor *entry = &descriptors[number];
     struct descriptor_touch story = {.number = number, .life = entry->now};
+    uint64_t flags = 0;
     if (descriptor_find_user(number, word, &touch)) {
         story.life.end =
             (struct descriptor_event){how, clock_ticks(), stack_keep(caller),
                                       guard.thread == NULL ? 0 : guard.thread->reference};
         detect_close_while_in_use(&finding, &touch, &story);
         held_put_close(&finding);
+        flags = DESCRIPTOR_TOLD;
     }
     if (entry->now.stream != NULL && descriptor_word(number) == word) {
         story.life = entry->now;
@@ -179,6 +182,7 @@ static void look_before_close(int number, uint64_t word, const char *how, struct
         detect_stream_descriptor_closed(&finding, &touch, &story);
         held_put_close(&finding);
     }
+    return flags;
 }
 
 static void note_close(int number, struct caller caller, enum close_target target)
@@ -188,13 +192,14 @@ static void note_close(int number, struct caller caller, enum close_target targe
 }
 
 /* False: another thread was first. */
-static bool end(int number, uint64_t word, const char *how, struct caller caller, bool *kept)
+static bool end(int number, uint64_t word, const char *how, uint64_t flags, struct caller caller,
+                bool *kept)
 {
     *kept = *kept && ((word & DESCRIPTOR_COLD) != 0 || phase_is_shutdown()) &&
             (word & DESCRIPTOR_LISTS) == 0 && descriptor_quarantine_takes(number);
     if (!descriptor_claim(number, word))
         return false;
-    descriptor_end(number, how, caller, *kept ? DESCRIPTOR_KEPT : 0);
+    descriptor_end(number, how, caller, flags | (*kept ? DESCRIPTOR_KEPT : 0));
     if ((word & DESCRIPTOR_LISTS) != 0)
         descriptor_quarantine_pause(false);
     *kept = *kept && descriptor_quarantine_keep(number);
@@ -206,6 +211,7 @@ static enum closing close_watched(int number, struct caller caller)
     held_before_close(number, caller);
     for (int tries = 0; tries < 1000; tries++) {
         uint64_t word = descriptor_word(number);
+        uint64_t flags;
         bool kept = true;
         switch (descriptor_state_of(word)) {
         case DESCRIPTOR_UNKNOWN:
@@ -217,8 +223,8 @@ static enum closing close_watched(int number, struct caller caller)
             second_close(number, "close", caller);
             return CLOSING_REFUSED;
         case DESCRIPTOR_OPEN:
-            look_before_close(number, word, "close", caller);
-            if (!end(number, word, "close", caller, &kept))
+            flags = look_before_close(number, word, "close", caller);
+            if (!end(number, word, "close", flags, caller, &kept))
                 break;
             note_close(number, caller, CLOSE_LIVE);
             return kept ? CLOSING_DONE : CLOSING_ENDS;
@@ -272,7 +278,7 @@ void event_closing_range(unsigned first, unsigned last, const char *how, struct 
         if (descriptor_is_kept((int)at))
             descriptor_quarantine_yield((int)at);
         else if (descriptor_state_of(word) == DESCRIPTOR_OPEN)
-            (void)end((int)at, word, how, caller, &kept);
+            (void)end((int)at, word, how, 0, caller, &kept);
         guard_leave();
     }
     errno = saved;
@@ -348,6 +354,7 @@ bool event_stream_closing(int number, const void *stream, const char *how, struc
     }
     uint64_t word = descriptor_word(number);
     bool kept = false;
+    uint64_t flags = 0;
     struct touch touch;
     if (descriptor_state_of(word) == DESCRIPTOR_OPEN) {
         if (descriptor_find_user(number, word, &touch)) {
@@ -358,8 +365,9 @@ bool event_stream_closing(int number, const void *stream, const char *how, struc
                                           guard.thread == NULL ? 0 : guard.thread->reference};
             detect_close_while_in_use(&finding, &touch, &story);
             tell_descriptor(&finding);
+            flags = DESCRIPTOR_TOLD;
         }
-        (void)end(number, word, how, caller, &kept);
+        (void)end(number, word, how, flags, caller, &kept);
     }
     guard_leave();
     errno = saved;

@@ -66,6 +66,10 @@ struct descriptor_use {
     uint64_t word;
 };
 
+/* The call failed with EBADF. */
+void event_use_ended_badly(const struct descriptor_use *use, const char *function,
+                           struct caller caller);
+/* The number is closed, or another's. */
 void event_use_changed(const struct descriptor_use *use, const char *function,
                        struct caller caller);
 
@@ -124,7 +128,7 @@ static inline __attribute__((always_inline)) void event_use_end(const struct des
         atomic_store_explicit(&use->call->number, 0, memory_order_release);
     uint64_t now = descriptor_word(use->number);
     if (__builtin_expect(failed, 0) && errno == EBADF)
-        event_use_failed(use->number, function, false, caller);
+        event_use_ended_badly(use, function, caller);
     else if (__builtin_expect(descriptor_state_of(now) == DESCRIPTOR_CLOSED ||
                                   descriptor_generation(now) != descriptor_generation(use->word),
                               0) &&

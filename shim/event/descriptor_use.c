@@ -72,6 +72,18 @@ void event_use_failed(int number, const char *function, bool is_probe, struct ca
     errno = saved;
 }
 
+/* Where it was entered before the close, and that was told, this is but the rest of it: a signal
+ * made the kernel begin the call anew. */
+void event_use_ended_badly(const struct descriptor_use *use, const char *function,
+                           struct caller caller)
+{
+    uint64_t now = descriptor_word(use->number);
+    if ((now & DESCRIPTOR_TOLD) != 0 && descriptor_state_of(use->word) == DESCRIPTOR_OPEN &&
+        descriptor_generation(now) == descriptor_generation(use->word))
+        return;
+    event_use_failed(use->number, function, false, caller);
+}
+
 static void changed(const struct descriptor_use *use, const char *function, struct caller caller)
 {
     struct descriptor descriptor;

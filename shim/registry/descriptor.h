@@ -87,7 +87,7 @@ void descriptor_born(int number, const char *how, struct caller caller);
 /* The open descriptor that had this word is about to end: makes it busy for the caller, who then
  * calls descriptor_end(). False: another thread was first. */
 bool descriptor_claim(int number, uint64_t word);
-/* flags: DESCRIPTOR_KEPT, or 0. */
+/* flags: DESCRIPTOR_KEPT and DESCRIPTOR_TOLD, or 0. */
 void descriptor_end(int number, const char *how, struct caller caller, uint64_t flags);
 /* A file was put in the place of another at once (dup2): the number never was free. */
 void descriptor_replaced(int number, const char *how, struct caller caller);

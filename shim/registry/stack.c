@@ -243,7 +243,7 @@ void stack_capture_waiting(struct stack *stack, struct caller caller)
     ucontext_t context = {0};
     uint64_t frame_pointer = 0;
     struct quiet quiet;
-    (void)probe_word((const void *)(caller.slot - 2 * sizeof(void *)), &frame_pointer);
+    (void)probe_word((const void *)(caller.slot - sizeof(void *)), &frame_pointer);
     context.uc_mcontext.gregs[REG_RIP] = (greg_t)caller.address;
     context.uc_mcontext.gregs[REG_RSP] = (greg_t)(caller.slot + sizeof(void *));
     context.uc_mcontext.gregs[REG_RBP] = (greg_t)frame_pointer;
