@@ -7,6 +7,8 @@
 #include "registry/descriptor_quarantine.h"
 #include "registry/phase.h"
 
+#include <limits.h>
+
 static pid_t own_process;
 static _Atomic bool children_share; /* some child may share, or have shared, our memory */
 
@@ -267,9 +269,11 @@ void event_closed_slow(int number, enum closing closing, bool ok, struct caller 
     errno = saved;
 }
 
+/* To the last number is not to close what one owns: those who do may still try. */
 void event_closing_range(unsigned first, unsigned last, const char *how, struct caller caller)
 {
     int saved = errno;
+    bool all = last >= INT_MAX;
     for (unsigned at = first; at <= last && at < descriptor_top(); at++) {
         bool kept = false;
         uint64_t word = descriptor_in_range((int)at) ? descriptor_word((int)at) : 0;
@@ -277,6 +281,8 @@ void event_closing_range(unsigned first, unsigned last, const char *how, struct 
             continue;
         if (descriptor_is_kept((int)at))
             descriptor_quarantine_yield((int)at);
+        if (all)
+            descriptor_forget((int)at);
         else if (descriptor_state_of(word) == DESCRIPTOR_OPEN)
             (void)end((int)at, word, how, 0, caller, &kept);
         guard_leave();
