@@ -211,6 +211,27 @@ EXPORT ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags)
     return done;
 }
 
+#define MESSAGES_HOOK(name, parameters, arguments, waits)                                          \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        real_need();                                                                               \
+        event_waited();                                                                            \
+        struct descriptor_use use = event_use_begin(descriptor, #name, CALLER_HERE());             \
+        int done = real.name arguments;                                                            \
+        event_use_end(&use, done < 0, waits, #name, CALLER_HERE());                                \
+        for (int i = 0; (waits) && i < done; i++)                                                  \
+            if (messages[i].msg_hdr.msg_controllen > 0)                                            \
+                received(&messages[i].msg_hdr, CALLER_HERE());                                     \
+        return done;                                                                               \
+    }
+
+MESSAGES_HOOK(recvmmsg,
+              (int descriptor, struct mmsghdr *messages, unsigned count, int flags,
+               struct timespec *timeout),
+              (descriptor, messages, count, flags, timeout), true)
+MESSAGES_HOOK(sendmmsg, (int descriptor, struct mmsghdr *messages, unsigned count, int flags),
+              (descriptor, messages, count, flags), false)
+
 /* Waiting for descriptors: where what happened is to be written is what a late event loop touches.
  */
 static void look_at_polled(const struct pollfd *watched, nfds_t count, int ready,

@@ -187,10 +187,31 @@ static uint64_t look_before_close(int number, uint64_t word, const char *how, st
     return flags;
 }
 
+/* Who owned what a loop over all numbers closed may close it again, or try to use it. */
+static void forget_closed(int first, int last, struct caller caller)
+{
+    uint32_t stack = stack_keep(caller);
+    for (int number = first < last ? first : last; number <= (first < last ? last : first);
+         number++) {
+        uint64_t word = descriptor_in_range(number) ? descriptor_word(number) : 0;
+        const struct descriptor_event *ended = &descriptors[number].now.end;
+        if (descriptor_state_of(word) != DESCRIPTOR_CLOSED || ended->stack != stack ||
+            guard.thread == NULL || ended->thread != guard.thread->reference)
+            continue;
+        descriptor_quarantine_release(number);
+        descriptor_forget(number);
+    }
+}
+
 static void note_close(int number, struct caller caller, enum close_target target)
 {
-    if (guard.block != NULL)
-        close_run_add(&guard.block->closes, number, caller.address, target);
+    if (guard.block == NULL)
+        return;
+    struct close_run *run = &guard.block->closes;
+    bool was_loop = close_run_is_loop(run);
+    close_run_add(run, number, caller.address, target);
+    if (__builtin_expect(close_run_is_loop(run), 0))
+        forget_closed(was_loop ? number : run->first, number, caller);
 }
 
 /* False: another thread was first. */

@@ -17,7 +17,7 @@ bool close_run_continues(const struct close_run *run, int number, uintptr_t call
 void close_run_add(struct close_run *run, int number, uintptr_t caller, enum close_target target)
 {
     if (!close_run_continues(run, number, caller))
-        *run = (struct close_run){.caller = caller};
+        *run = (struct close_run){.caller = caller, .first = number};
     else
         run->step = number - run->last;
     run->has_gap = run->has_gap || run->step > 1 || run->step < -1;

@@ -15,7 +15,8 @@ enum close_target {
 
 struct close_run {
     uintptr_t caller; /* return address; 0: no run */
-    int last, step;   /* number, and from the one before; 0: the first */
+    int first, last;  /* numbers */
+    int step;         /* from the one before; 0: the first */
     uint32_t length;
     bool has_live, has_unopened, has_gap;
 };

@@ -15,18 +15,24 @@ static struct {
 } ring[DESCRIPTOR_QUARANTINE_MOST];
 static uint32_t first, count, room;
 static _Atomic int pauses;
-static int scarce_from = INT_MAX; /* numbers near the limit */
+static _Atomic int scarce_from = INT_MAX; /* numbers near the limit */
 static _Atomic bool scarce;
 
-void descriptor_quarantine_start(uint64_t most)
+/* The limit now; three quarters of it are plenty. */
+static rlim_t read_limit(void)
 {
     struct rlimit limit = {0, 0};
     (void)system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit);
-    if (most > limit.rlim_cur / 8)
-        most = limit.rlim_cur / 8;
+    atomic_store(&scarce_from, limit.rlim_cur < INT_MAX ? (int)(limit.rlim_cur / 4 * 3) : INT_MAX);
+    return limit.rlim_cur;
+}
+
+void descriptor_quarantine_start(uint64_t most)
+{
+    rlim_t limit = read_limit();
+    if (most > limit / 8)
+        most = limit / 8;
     room = most > DESCRIPTOR_QUARANTINE_MOST ? DESCRIPTOR_QUARANTINE_MOST : (uint32_t)most;
-    if (limit.rlim_cur < INT_MAX)
-        scarce_from = (int)(limit.rlim_cur / 4 * 3);
 }
 
 bool descriptor_quarantine_takes(int number)
@@ -89,6 +95,15 @@ void descriptor_quarantine_yield(int number)
     lock_release(&quarantine_lock);
 }
 
+void descriptor_quarantine_release(int number)
+{
+    lock_take(&quarantine_lock);
+    uint64_t word = descriptor_word(number);
+    if ((word & DESCRIPTOR_KEPT) != 0 && descriptor_clear(number, word, DESCRIPTOR_KEPT))
+        (void)system_close(number);
+    lock_release(&quarantine_lock);
+}
+
 bool descriptor_quarantine_empty(void)
 {
     lock_take(&quarantine_lock);
@@ -108,7 +123,10 @@ void descriptor_quarantine_pause(bool pause)
 
 void descriptor_quarantine_saw(int number)
 {
-    if (__builtin_expect(number < scarce_from, 1) || atomic_exchange(&scarce, true))
+    if (__builtin_expect(number < atomic_load_explicit(&scarce_from, memory_order_relaxed), 1))
+        return;
+    (void)read_limit(); /* programs raise it */
+    if (number < atomic_load(&scarce_from) || atomic_exchange(&scarce, true))
         return;
     (void)descriptor_quarantine_empty();
 }

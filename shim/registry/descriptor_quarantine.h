@@ -20,11 +20,13 @@ bool descriptor_quarantine_takes(int number);
 bool descriptor_quarantine_keep(int number);
 /* The number is no longer kept: the caller is about to put a file there, or to close it. */
 void descriptor_quarantine_yield(int number);
+/* The number goes back, if it is kept. */
+void descriptor_quarantine_release(int number);
 /* All numbers go back. False: there were none. */
 bool descriptor_quarantine_empty(void);
 /* From now on none are kept, or again: while the program reads the list of its descriptors. */
 void descriptor_quarantine_pause(bool pause);
-/* The program got that number: near the limit it needs them all. */
+/* The program got that number: near its limit it needs them all. */
 void descriptor_quarantine_saw(int number);
 
 void descriptor_quarantine_prepare_fork(void);

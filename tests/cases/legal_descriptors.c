@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 enum { LAST = 300 };
@@ -46,6 +47,7 @@ static void close_all(void)
                 if (fcntl(i, F_GETFD) != -1)
                     close(i);
     }
+    check(write(some[2], "x", 1) == -1 && close(some[3]) == -1, 10); /* as a former owner may */
     for (int i = 3; i < LAST; i++) /* no number is left, nor opened */
         close(i);
     for (int i = 3; i < LAST; i++)
@@ -148,6 +150,14 @@ static void children(void)
     }
     wait_for(child);
     check(read(number, &byte, 1) == 1, 51);
+    child = (pid_t)syscall(SYS_vfork);
+    if (child == 0) {
+        close(number);
+        read(number, &byte, 1);
+        syscall(SYS_exit_group, 0);
+    }
+    wait_for(child);
+    check(read(number, &byte, 1) == 1, 56);
     child = fork();
     if (child == 0) {
         for (int i = 3; i < LAST; i++)
