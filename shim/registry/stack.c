@@ -242,10 +242,11 @@ void stack_capture_waiting(struct stack *stack, struct caller caller)
 {
     ucontext_t context = {0};
     uint64_t frame_pointer = 0;
+    uintptr_t above = caller.slot + sizeof(void *);
     struct quiet quiet;
     (void)probe_word((const void *)(caller.slot - sizeof(void *)), &frame_pointer);
     context.uc_mcontext.gregs[REG_RIP] = (greg_t)caller.address;
-    context.uc_mcontext.gregs[REG_RSP] = (greg_t)(caller.slot + sizeof(void *));
+    context.uc_mcontext.gregs[REG_RSP] = (greg_t)above;
     context.uc_mcontext.gregs[REG_RBP] = (greg_t)frame_pointer;
     stack->count = 1;
     stack->frames[0] = caller.address;

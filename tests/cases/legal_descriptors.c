@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -214,6 +215,43 @@ static void epoll_members(void)
     close(set);
 }
 
+static sem_t cleaning, go_on;
+static int cancelled_in[2];
+
+static void clean(void *argument)
+{
+    (void)argument;
+    sem_post(&cleaning);
+    while (sem_wait(&go_on) != 0)
+        ;
+}
+
+static void *read_for_ever(void *argument)
+{
+    char byte;
+    pthread_cleanup_push(clean, argument);
+    case_sink = (uintptr_t)read(cancelled_in[0], &byte, 1);
+    pthread_cleanup_pop(0);
+    return argument;
+}
+
+/* A thread that was cancelled in a call has left it, though it lives. */
+static void cancelled(void)
+{
+    pthread_t thread;
+    sem_init(&cleaning, 0, 0);
+    sem_init(&go_on, 0, 0);
+    check(pipe(cancelled_in) == 0, 110);
+    pthread_create(&thread, NULL, read_for_ever, NULL);
+    pthread_cancel(thread);
+    while (sem_wait(&cleaning) != 0)
+        ;
+    close(cancelled_in[0]);
+    sem_post(&go_on);
+    pthread_join(thread, NULL);
+    close(cancelled_in[1]);
+}
+
 static void pass(void)
 {
     int ends[2], sent = open("/dev/zero", O_RDONLY);
@@ -299,6 +337,7 @@ int main(int count, char **arguments)
     replace();
     children();
     epoll_members();
+    cancelled();
     pass();
     streams();
     answers();
