@@ -2,6 +2,7 @@
 #include "base/output.h"
 
 #include "base/memory.h"
+#include "base/own_descriptor.h"
 #include "base/system.h"
 #include "base/text.h"
 
@@ -9,7 +10,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* What a descriptor stands for, by which a reused number is told from the one we knew. */
@@ -51,20 +51,6 @@ static bool same(struct identity left, struct identity right)
            left.kind == right.kind;
 }
 
-/* Low numbers belong to the program: some hand them out by position, or use them with select(). */
-static int move_high(int descriptor)
-{
-    struct rlimit limit = {0};
-    (void)system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit);
-    long floor = limit.rlim_cur > 4096 ? 4000 : (long)limit.rlim_cur - 16;
-    for (; floor > 2; floor /= 2) {
-        long moved = system_call3(SYS_fcntl, descriptor, F_DUPFD_CLOEXEC, floor);
-        if (moved >= 0)
-            return (int)moved;
-    }
-    return -1;
-}
-
 static bool open_log(struct log_file *log)
 {
     struct text path = text_in(log->path, sizeof log->path);
@@ -81,7 +67,7 @@ static bool open_log(struct log_file *log)
     long descriptor = system_open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (descriptor < 0)
         return false;
-    int moved = move_high((int)descriptor);
+    int moved = own_descriptor_duplicate((int)descriptor);
     if (moved >= 0) {
         (void)system_close((int)descriptor);
         descriptor = moved;
@@ -177,20 +163,6 @@ void output_redirected(void)
     standard_error = identify(STDERR_FILENO);
 }
 
-bool output_owns(int descriptor)
-{
-    return descriptor >= 0 && (descriptor == duplicate || descriptor == text_log.descriptor ||
-                               descriptor == json_log.descriptor);
-}
-
-void output_yield(int descriptor)
-{
-    int *holders[] = {&duplicate, &text_log.descriptor, &json_log.descriptor};
-    for (size_t i = 0; i < 3; i++)
-        if (*holders[i] == descriptor)
-            *holders[i] = move_high(descriptor);
-}
-
 struct status *output_status(void)
 {
     return status_page;
@@ -270,12 +242,15 @@ static void map_status(char **environment)
 void output_start(const struct options *options, char **environment)
 {
     map_status(environment);
+    own_descriptor_add(&duplicate);
+    own_descriptor_add(&text_log.descriptor);
+    own_descriptor_add(&json_log.descriptor);
     standard_error = identify(STDERR_FILENO);
     struct stat status = {0};
     /* A held pipe would keep its reader waiting after the program became a daemon. */
     if (standard_error.known && system_fstat(STDERR_FILENO, &status) == 0 &&
         (S_ISREG(status.st_mode) || S_ISCHR(status.st_mode)))
-        duplicate = move_high(STDERR_FILENO);
+        duplicate = own_descriptor_duplicate(STDERR_FILENO);
     if (options->log_path[0] != '\0') {
         text_log.pattern = absolute(text_pattern, sizeof text_pattern, options->log_path, "");
         start_log(&text_log, "log_path");

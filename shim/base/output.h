@@ -23,10 +23,6 @@ void output_json(const char *bytes, size_t length);
 
 /* The program made descriptor 2 anew with dup2, dup3 or freopen: reports follow it there. */
 void output_redirected(void);
-/* True for descriptors that the shim holds: the program may not close or replace them. */
-bool output_owns(int descriptor);
-/* The program wants this very number (dup2 onto it): the shim moves out of its way. */
-void output_yield(int descriptor);
 
 /* The page shared with `outlive run`, or a private one: never NULL after output_start(). */
 struct status *output_status(void);

@@ -152,7 +152,7 @@ bool text_equal(const char *left, const char *right)
     return *left == *right;
 }
 
-static bool begins(const char *string, const char *prefix)
+bool text_begins(const char *string, const char *prefix)
 {
     while (*prefix != '\0' && *string == *prefix)
         string++, prefix++;
@@ -162,7 +162,9 @@ static bool begins(const char *string, const char *prefix)
 const char *text_find(const char *haystack, const char *needle)
 {
     for (;; haystack++) {
-        if (begins(haystack, needle))
+        while (needle[0] != '\0' && *haystack != needle[0] && *haystack != '\0')
+            haystack++;
+        if (text_begins(haystack, needle))
             return haystack;
         if (*haystack == '\0')
             return NULL;

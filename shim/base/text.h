@@ -35,6 +35,7 @@ bool text_parse_size(const char *string, size_t length, uint64_t *number);
  * the shim will hook them. */
 size_t text_length(const char *string);
 bool text_equal(const char *left, const char *right);
+bool text_begins(const char *string, const char *prefix);
 const char *text_find(const char *haystack, const char *needle);
 /* Glob: '*' matches any run of characters; a pattern without one matches any substring, as TSan's
  * suppressions do; '^' and '$' anchor. */

@@ -274,7 +274,7 @@ bool allocator_is_caller(uintptr_t address)
 static bool has_result(const struct entry *entry)
 {
     return !text_equal(entry->name, "free") && !text_equal(entry->name, "cfree") &&
-           text_find(entry->name, "_Zd") != entry->name;
+           !text_begins(entry->name, "_Zd");
 }
 
 /* Several names of one body are one patch, with the hook of the first. */

@@ -5,6 +5,7 @@
 #include "capture/real.h"
 #include "capture/signals.h"
 
+#include "base/memory.h"
 #include "event/descriptor.h"
 #include "heap/arena.h"
 
@@ -24,14 +25,17 @@ static inline void before(const void *buffer, size_t size, const char *function,
         ask(buffer, function, caller);
 }
 
-/* The first byte that the kernel did not reach. */
+/* The first byte that the kernel did not reach. Memory is taken away by whole pages, so that a call
+ * which stopped anywhere else just had no more to do. */
 static inline void after(const void *buffer, size_t size, ssize_t done, const char *function,
                          struct caller caller)
 {
     if (__builtin_expect(done < 0, 0)) {
         if (errno == EFAULT)
             ask(buffer, function, caller);
-    } else if (__builtin_expect((size_t)done < size && done > 0, 0)) {
+    } else if (__builtin_expect((size_t)done < size &&
+                                    ((uintptr_t)buffer + (size_t)done) % PAGE_SIZE == 0,
+                                0)) {
         ask((const char *)buffer + done, function, caller);
     }
 }

@@ -5,6 +5,7 @@
 #include "capture/signals.h"
 
 #include "base/output.h"
+#include "base/own_descriptor.h"
 #include "event/descriptor.h"
 
 #include <limits.h>
@@ -12,7 +13,7 @@
 EXPORT int close(int descriptor)
 {
     real_need();
-    if (guard_active && __builtin_expect(output_owns(descriptor), 0)) {
+    if (guard_active && __builtin_expect(own_descriptor_is(descriptor), 0)) {
         errno = EBADF; /* as far as the program is concerned it is not open */
         event_closed(descriptor, CLOSING_UNSEEN, false, CALLER_HERE());
         return -1;
@@ -34,8 +35,8 @@ EXPORT int close(int descriptor)
 
 static void give_way(int descriptor)
 {
-    if (guard_active && output_owns(descriptor))
-        output_yield(descriptor);
+    if (guard_active && own_descriptor_is(descriptor))
+        own_descriptor_yield(descriptor);
 }
 
 static int redirected(int result)
@@ -96,7 +97,7 @@ static int close_between(unsigned first, unsigned last, int flags)
 {
     unsigned start = first;
     for (unsigned at = first; at <= last && at < 65536; at++)
-        if (output_owns((int)at)) {
+        if (own_descriptor_is((int)at)) {
             if (at > start && real.close_range(start, at - 1, flags) != 0)
                 return -1;
             start = at + 1;

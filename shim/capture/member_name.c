@@ -66,7 +66,7 @@ bool member_class(const char *mangled, char *class, size_t size, bool *has_this)
     struct text text = text_in(class, size);
     size_t before = 0; /* length of the text without the last part */
     unsigned parts = 0;
-    if (text_find(mangled, "_ZN") != mangled || text_find(mangled, ".") != NULL)
+    if (!text_begins(mangled, "_ZN") || text_find(mangled, ".") != NULL)
         return false;
     *has_this = false;
     for (; *at == 'r' || *at == 'V' || *at == 'K' || *at == 'R' || *at == 'O'; at++)

@@ -86,7 +86,7 @@ static bool is_standard(const char *mangled)
     static const char *const names[] = {"_ZNSt", "_ZNSs", "_ZNKSt", "_ZN9__gnu_cxx",
                                         "_ZN10__cxxabiv1"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (text_find(mangled, names[i]) == mangled)
+        if (text_begins(mangled, names[i]))
             return true;
     return false;
 }

@@ -34,6 +34,7 @@ void process_ending(void)
     if (!is_us())
         return;
     event_shutdown("exit");
+    event_waited();
     uintptr_t before = guard_hold(GUARD_FRAME);
     event_exit(!atomic_exchange(&done, true));
     guard_let_go(before);

@@ -90,7 +90,7 @@ static void read_options(char **environment)
     char error[512];
     options_default(&options);
     for (; environment != NULL && *environment != NULL; environment++)
-        if (text_find(*environment, name) == *environment &&
+        if (text_begins(*environment, name) &&
             !options_parse(&options, *environment + text_length(name), error, sizeof error)) {
             output_tell_once("OUTLIVE_OPTIONS", error);
             output_tell_once("the other options hold", NULL);
@@ -107,7 +107,7 @@ static void leave_environment(char **environment)
     if (dladdr((void *)(uintptr_t)&leave_environment, &self) == 0)
         return;
     for (; *environment != NULL; environment++) {
-        if (text_find(*environment, name) != *environment)
+        if (!text_begins(*environment, name))
             continue;
         struct text text = text_in(rest, sizeof rest);
         text_add(&text, name);

@@ -8,6 +8,7 @@
 
 static struct {
     bool poison_malloc;
+    bool may_wait; /* one function frees them all */
     struct allocator allocator;
 } heap;
 
@@ -15,6 +16,7 @@ void heap_events_start(const struct options *options, const struct allocator *al
 {
     heap.poison_malloc = options->poison_malloc;
     heap.allocator = *allocator;
+    heap.may_wait = allocator->usable == allocator->usable_of_new;
 }
 
 /* From here until tell() or report_prepared() an exit waits: the thread may be about to report. */
@@ -40,7 +42,7 @@ static void tell(struct finding *finding)
 static void *allocate_guarded(size_t size, size_t alignment, enum origin origin,
                               struct caller caller, struct site *site)
 {
-    if (!site_take_slow(site))
+    if (!site_take_slow(site, arena_quarters_used()))
         return NULL;
     struct object *object = arena_allocate(size, alignment);
     if (object == NULL)
@@ -89,6 +91,7 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     object->end_thread = guard.thread == NULL ? 0 : guard.thread->reference;
     object->end_stack = stack_keep(caller);
     object->end_ticks = clock_ticks();
+    site_ended(object->site, object->end_ticks - object->birth_ticks);
     if (object->size >= sizeof object->first_word)
         object->first_word = *(const uint64_t *)object->address;
     tell_touches(object);
@@ -136,14 +139,78 @@ static void free_nested(void *address)
     arena_kill(object);
 }
 
+/* where: the kept stack of the second free, 0 where it is the caller's. */
 static __attribute__((noinline)) void free_twice(const struct block *block, enum origin end,
-                                                 struct caller caller)
+                                                 uint32_t where, struct caller caller)
 {
     struct touch touch;
     struct finding finding;
     capture_touch(&touch, ACCESS_FREE, (const void *)block->address, origin_name(end), caller);
+    if (where != 0)
+        (void)stack_get(where, &touch.stack);
     detect_double_free(&finding, &touch, NULL, block);
     tell(&finding);
+}
+
+static size_t usable_size(void *address, enum origin end)
+{
+    return end == ORIGIN_DELETE || end == ORIGIN_DELETE_ARRAY
+               ? heap.allocator.usable_of_new(address)
+               : heap.allocator.usable(address);
+}
+
+static void finish_free(struct thread_block *owner, const struct waiting_free *waiting)
+{
+    static const struct caller unknown;
+    enum origin end = (enum origin)waiting->end;
+    const struct block *block = quarantine_at(waiting->address);
+    if (__builtin_expect(block != NULL, 0) && block->address == (uintptr_t)waiting->address) {
+        free_twice(block, end, waiting->where, unknown);
+        return;
+    }
+    size_t usable = usable_size(waiting->address, end);
+    if (usable == 0 || !quarantine_put(owner, waiting->address, usable, waiting->where, end))
+        heap.allocator.release(waiting->address);
+}
+
+void finish_frees(struct thread_block *owner)
+{
+    owner->has_waiting = false;
+    for (size_t i = 0; i < WAITING_FREES; i++) {
+        struct waiting_free waiting = owner->waiting[i];
+        owner->waiting[i].address = NULL;
+        if (waiting.address != NULL)
+            finish_free(owner, &waiting);
+    }
+}
+
+void event_finish_frees(void)
+{
+    if (!guard_enter())
+        return;
+    finish_frees(guard.block);
+    guard_leave();
+}
+
+/* Where a program ends with millions of blocks each is waited for, since what it holds has left the
+ * caches long ago. So a block is only asked for, and looked at some frees later. */
+static bool wait_for_block(struct thread_block *owner, void *address, enum origin end,
+                           uint32_t where)
+{
+    struct waiting_free *place = &owner->waiting[owner->waiting_next], oldest = *place;
+    for (size_t i = 0; i < WAITING_FREES; i++)
+        if (__builtin_expect(owner->waiting[i].address == address, 0)) {
+            finish_frees(owner); /* the second free of one: it must find the poison */
+            return false;
+        }
+    __builtin_prefetch((char *)address - 2 * sizeof(size_t)); /* glibc's record of its size */
+    __builtin_prefetch(address, 1);
+    *place = (struct waiting_free){address, where, (uint32_t)end};
+    owner->waiting_next = (owner->waiting_next + 1) % WAITING_FREES;
+    owner->has_waiting = true;
+    if (oldest.address != NULL)
+        finish_free(owner, &oldest);
+    return true;
 }
 
 static bool free_watched(void *address, enum origin end, struct caller caller)
@@ -157,15 +224,17 @@ static bool free_watched(void *address, enum origin end, struct caller caller)
     if (__builtin_expect(guard.thread == NULL, 0))
         (void)thread_current();
     /* Before the block is looked at: its memory is the slow part. */
-    uint32_t where = quarantine_is_shutdown() ? stack_keep(caller) : site_find(caller)->number;
+    bool shutdown = quarantine_is_shutdown();
+    uint32_t where = shutdown ? stack_keep(caller) : site_find(caller)->number;
+    if (shutdown && heap.may_wait && guard.block != NULL && quarantine_in_bulk(guard.block) &&
+        wait_for_block(guard.block, address, end, where))
+        return true;
     const struct block *block = quarantine_at(address);
     if (__builtin_expect(block != NULL, 0) && block->address == (uintptr_t)address) {
-        free_twice(block, end, caller);
+        free_twice(block, end, 0, caller);
         return true;
     }
-    size_t usable = end == ORIGIN_DELETE || end == ORIGIN_DELETE_ARRAY
-                        ? heap.allocator.usable_of_new(address)
-                        : heap.allocator.usable(address);
+    size_t usable = usable_size(address, end);
     if (usable == 0)
         return false;
     return quarantine_put(guard.block, address, usable, where, end);

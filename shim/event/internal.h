@@ -6,6 +6,8 @@
 #include "report/report.h"
 
 void heap_events_start(const struct options *options, const struct allocator *allocator);
+/* Frees that the thread was told of and that its quarantine has not taken yet. */
+void finish_frees(struct thread_block *owner);
 void tell_late_write(const struct block *block, uint32_t word, uint64_t found);
 
 /* Reports; does not return where the finding stops the program. */

@@ -88,6 +88,8 @@ void event_thread_end(void)
 {
     held_conclude();
     destruction_end();
+    if (guard.block != NULL)
+        finish_frees(guard.block);
     quarantine_flush(guard.block);
     /* In the shutdown phase freed blocks stay where they are. */
     thread_end(phase_is_shutdown());

@@ -5,20 +5,14 @@
 #include "base/memory.h"
 #include "base/output.h"
 #include "base/system.h"
-#include "base/text.h"
+#include "heap/back_end.h"
 
 #include <sys/mman.h>
-
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102 /* linux/mman.h of Linux 6.13 */
-#endif
 
 #define CHUNK ((size_t)2 * MEBI) /* opened at once; given back whole when all in it is dead */
 
 uintptr_t arena_first, arena_last;
 
-static enum { BACK_OFF, BACK_MARKER, BACK_MPROTECT } back_end;
-static bool keep_content;
 static const char *loss;
 
 static struct lock arena_lock;
@@ -27,74 +21,14 @@ static uint32_t *page_owner;         /* object number, by page of the arena */
 static _Atomic uint32_t *chunk_live; /* objects alive, by chunk, plus one while it is filled */
 static uint64_t memory_limit, largest;
 static _Atomic size_t live_bytes;
-/* mprotect splits mappings: each dead place between live ones may cost two. */
-static _Atomic long mappings_left;
-
-static bool unreadable(const void *address)
-{
-    /* access(2) reads a path from there and tells EFAULT instead of trapping. */
-    return system_call3(SYS_access, (long)address, 0, 0) == -14;
-}
-
-static bool probe_marker(void)
-{
-    char *page = memory_map(PAGE_SIZE);
-    if (page == NULL)
-        return false;
-    page[0] = '/';
-    bool works = system_call3(SYS_madvise, (long)page, PAGE_SIZE, MADV_GUARD_INSTALL) == 0 &&
-                 unreadable(page);
-    memory_unmap(page, PAGE_SIZE);
-    return works;
-}
-
-static long mapping_limit(void)
-{
-    char digits[32] = {0};
-    uint64_t limit = 65530; /* DEFAULT_MAX_MAP_COUNT, kernel mm.h */
-    long file = system_open("/proc/sys/vm/max_map_count", 0, 0);
-    if (file >= 0) {
-        long length = system_read((int)file, digits, sizeof digits - 1);
-        (void)system_close((int)file);
-        while (length > 0 && (digits[length - 1] < '0' || digits[length - 1] > '9'))
-            length--;
-        if (length > 0)
-            (void)text_parse_size(digits, (size_t)length, &limit);
-    }
-    return (long)(limit / 4); /* the rest is the program's */
-}
-
-static bool choose_back_end(const struct options *options)
-{
-    /* A suppressed late touch must find what it would have found. */
-    keep_content = !options->halt_on_error || options->suppressions[0] != '\0';
-    if (text_equal(options->guard, "off")) {
-        loss = "guard=off";
-        return false;
-    }
-    if (text_equal(options->guard, "mprotect")) {
-        back_end = BACK_MPROTECT;
-        return true;
-    }
-    bool forced = text_equal(options->guard, "marker");
-    if (forced && keep_content) {
-        output_tell_once("guard=marker cannot give memory back as halt_on_error=0 asks: using "
-                         "mprotect",
-                         NULL);
-        back_end = BACK_MPROTECT;
-        return true;
-    }
-    bool marker = !keep_content && probe_marker();
-    if (forced && !marker)
-        output_tell_once("guard=marker needs Linux 6.13 or later: using mprotect", NULL);
-    back_end = marker ? BACK_MARKER : BACK_MPROTECT;
-    return true;
-}
 
 bool arena_start(const struct options *options)
 {
-    if (!choose_back_end(options))
+    back_end_start(options);
+    if (back_end == BACK_OFF) {
+        loss = "guard=off";
         return false;
+    }
     size_t size = 256 * GIBI, pages, chunks;
     void *start = memory_reserve(&size, 8 * MEBI);
     if (start != NULL) {
@@ -120,13 +54,12 @@ bool arena_start(const struct options *options)
     next_place = opened_to = arena_first;
     memory_limit = options->guard_memory;
     largest = options->guard_size;
-    atomic_store(&mappings_left, mapping_limit());
     return true;
 }
 
 const char *arena_back_end(void)
 {
-    return back_end == BACK_MARKER ? "marker" : back_end == BACK_MPROTECT ? "mprotect" : "off";
+    return back_end_name();
 }
 
 const char *arena_loss(void)
@@ -139,19 +72,17 @@ static size_t chunk_of(uintptr_t address)
     return (address - arena_first) / CHUNK;
 }
 
-/* All in the chunk is dead: one mapping instead of many marks, and no page tables. */
-static void close_chunk(size_t chunk)
-{
-    if (keep_content)
-        return;
-    (void)system_call6(SYS_mmap, (long)(arena_first + chunk * CHUNK), (long)CHUNK, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-}
-
 static void leave_chunk(size_t chunk)
 {
     if (atomic_fetch_sub(&chunk_live[chunk], 1) == 1)
-        close_chunk(chunk);
+        back_end_close(arena_first + chunk * CHUNK, CHUNK);
+}
+
+static void refused(void)
+{
+    loss = "the kernel refused memory for guarded objects";
+    output_tell_once(
+        "the kernel refused memory for guarded objects: later objects are only poisoned", NULL);
 }
 
 /* Makes room up to `end` readable and writable. Objects do not cross into a chunk half opened. */
@@ -165,11 +96,8 @@ static bool open_to(uintptr_t end)
                              NULL);
             return false;
         }
-        if (!memory_protect((void *)opened_to, CHUNK, PROT_READ | PROT_WRITE)) {
-            loss = "the kernel refused memory for guarded objects";
-            output_tell_once("the kernel refused memory for guarded objects: later objects are "
-                             "only poisoned",
-                             NULL);
+        if (!back_end_open(opened_to, CHUNK)) {
+            refused();
             return false;
         }
         atomic_store(&chunk_live[chunk_of(opened_to)], 1);
@@ -196,6 +124,12 @@ static uintptr_t take_pages(size_t size)
     return place;
 }
 
+unsigned arena_quarters_used(void)
+{
+    uint64_t live = atomic_load_explicit(&live_bytes, memory_order_relaxed);
+    return memory_limit == 0 || live >= memory_limit ? 3 : (unsigned)(live * 4 / memory_limit);
+}
+
 struct object *arena_allocate(size_t size, size_t alignment)
 {
     if (back_end == BACK_OFF || loss != NULL || size > largest || alignment > PAGE_SIZE)
@@ -203,7 +137,7 @@ struct object *arena_allocate(size_t size, size_t alignment)
     size_t place_size = ROUND_UP(size + ARENA_SLACK, PAGE_SIZE);
     if (atomic_load_explicit(&live_bytes, memory_order_relaxed) + place_size > memory_limit)
         return NULL;
-    if (back_end == BACK_MPROTECT && atomic_load(&mappings_left) <= 0) {
+    if (!back_end_has_room()) {
         output_tell_once("the kernel's limit on mappings (vm.max_map_count) is near: later objects "
                          "are only poisoned",
                          NULL);
@@ -216,6 +150,10 @@ struct object *arena_allocate(size_t size, size_t alignment)
     uintptr_t place = take_pages(place_size);
     if (place == 0)
         return NULL;
+    if (!back_end_fill(place, place_size)) {
+        refused();
+        return NULL;
+    }
     /* Spread over the page, in cache lines: objects that all began at its start would share a few
      * cache sets. */
     size_t unit = alignment > 64 ? alignment : 64;
@@ -264,22 +202,7 @@ bool arena_claim(struct object *object)
 
 void arena_kill(struct object *object)
 {
-    void *place = (void *)object->place;
-    /* Access ends first: discarding, and installing a marker, empty the page before they close it,
-     * and a thread that looks in that moment would read zeros. */
-    bool closed = memory_protect(place, object->place_size, PROT_NONE);
-    /* At the limit on mappings closing is refused, the marker is not. */
-    bool marked =
-        back_end == BACK_MARKER &&
-        system_call3(SYS_madvise, (long)place, (long)object->place_size, MADV_GUARD_INSTALL) == 0;
-    bool dead = closed || marked;
-    bool reopened =
-        closed && marked && memory_protect(place, object->place_size, PROT_READ | PROT_WRITE);
-    if (closed && !reopened) {
-        if (!keep_content)
-            (void)memory_discard(place, object->place_size);
-        atomic_fetch_sub(&mappings_left, 1);
-    }
+    bool dead = back_end_kill(object->place, object->place_size);
     if (!dead)
         output_tell_once("the kernel refused to take a dead object's memory away: late touches of "
                          "it are not seen",
@@ -293,12 +216,12 @@ void arena_kill(struct object *object)
 
 bool arena_keeps_content(void)
 {
-    return keep_content;
+    return back_end_keeps_content();
 }
 
 bool arena_reopen(struct object *object)
 {
-    if (!keep_content)
+    if (!back_end_keeps_content())
         return false;
     atomic_store(&object->opened, true);
     return memory_protect((void *)object->place, object->place_size, PROT_READ | PROT_WRITE);
@@ -312,4 +235,8 @@ void arena_prepare_fork(void)
 void arena_forked(bool child)
 {
     lock_after_fork(&arena_lock, child);
+    if (child && !back_end_forked(arena_first, opened_to))
+        output_tell_once("userfaultfd is not allowed in this child of fork: late touches of what "
+                         "died before the fork are not seen",
+                         NULL);
 }

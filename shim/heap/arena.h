@@ -1,7 +1,7 @@
 /* Arena: the places of guarded objects. One large reservation of addresses, handed out once and
- * never again; a destroyed object's pages are made dead, so that any access traps. Two back ends:
- * guard markers (MADV_GUARD_INSTALL, Linux 6.13, madvise(2)) and mprotect. Allocation takes a lock
- * (between guard_enter() and guard_leave()); the rest is async-signal-safe. */
+ * never again; a destroyed object's pages are made dead, so that any access traps (see back_end.h).
+ * Allocation takes a lock (between guard_enter() and guard_leave()); the rest is async-signal-safe.
+ */
 #ifndef OUTLIVE_HEAP_ARENA_H
 #define OUTLIVE_HEAP_ARENA_H
 
@@ -13,11 +13,13 @@
 
 /* Chooses the back end by a probe. False: no guarded objects; the reason was told. */
 bool arena_start(const struct options *options);
-/* "marker", "mprotect" or "off". */
+/* Its name, for the coverage line. */
 const char *arena_back_end(void);
 /* NULL while nothing is missing; else why no, or no more, objects are guarded. */
 const char *arena_loss(void);
 
+/* How many quarters of guard_memory live objects take: 0 to 3. */
+unsigned arena_quarters_used(void);
 /* A record in state OBJECT_LIVE with address, size and place set and its memory zeroed, or NULL
  * when a budget is used up. alignment: a power of two up to a page. */
 struct object *arena_allocate(size_t size, size_t alignment);

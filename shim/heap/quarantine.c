@@ -162,6 +162,11 @@ static bool take_batch(struct thread_block *owner)
     return fits;
 }
 
+bool quarantine_in_bulk(const struct thread_block *owner)
+{
+    return owner->batch_next >= SHUTDOWN_FIRST + DEEP;
+}
+
 static bool put_in_shutdown(struct thread_block *owner, void *address, size_t usable,
                             uint32_t where, enum origin end)
 {

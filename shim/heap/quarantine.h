@@ -39,6 +39,9 @@ static inline bool quarantine_put(struct thread_block *owner, void *address, siz
 
 /* From here on nothing leaves until shutdown_memory is full. */
 void quarantine_begin_shutdown(void);
+/* So many died in the shutdown phase that time is short: the calling thread's next one is not among
+ * those that get deep poison. */
+bool quarantine_in_bulk(const struct thread_block *owner);
 /* All blocks of an ending thread leave, unless the shutdown phase has begun. */
 void quarantine_flush(struct thread_block *owner);
 /* Looks for late writes in what is still here, in a part of it where very many died: at exit. */

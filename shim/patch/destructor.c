@@ -183,7 +183,7 @@ static bool may_be_counted(const char *name, size_t end)
 static bool is_whole(const char *suffix)
 {
     return *suffix == '\0' ||
-           ((text_find(suffix, ".lto_priv.") == suffix || text_find(suffix, ".llvm.") == suffix) &&
+           ((text_begins(suffix, ".lto_priv.") || text_begins(suffix, ".llvm.")) &&
             text_find(suffix, ".cold") == NULL);
 }
 

@@ -5,17 +5,23 @@
 
 #include "base/text.h"
 
+/* The sections are megabytes, and most bytes need no look (Horspool's search). */
 static bool holds(const struct elf_image *image, const char *section, const char *sought)
 {
     Elf64_Shdr header;
-    size_t size = text_length(sought);
+    size_t size = text_length(sought), skip[256];
     if (!elf_image_section_named(image, section, &header) || header.sh_type == SHT_NOBITS ||
         (header.sh_flags & SHF_COMPRESSED) != 0)
         return false;
     const unsigned char *bytes = elf_image_bytes(image, header.sh_offset, header.sh_size);
-    for (uint64_t at = 0; bytes != NULL && at + size <= header.sh_size; at++)
-        if (bytes[at] == (unsigned char)sought[0] &&
-            __builtin_memcmp(bytes + at, sought, size) == 0)
+    if (bytes == NULL)
+        return false;
+    for (size_t i = 0; i < 256; i++)
+        skip[i] = size;
+    for (size_t i = 0; i + 1 < size; i++)
+        skip[(unsigned char)sought[i]] = size - 1 - i;
+    for (uint64_t end = size; end <= header.sh_size; end += skip[bytes[end - 1]])
+        if (__builtin_memcmp(bytes + end - size, sought, size) == 0)
             return true;
     return false;
 }

@@ -5,6 +5,9 @@
 
 #define SITES ((size_t)1 << 16)
 #define PROBES 32
+#define SLOWEST_REFILL 4         /* doublings */
+#define YOUNG (INT64_C(1) << 24) /* ticks: some milliseconds */
+#define YOUNG_COSTS 3            /* more */
 
 struct site *sites;
 struct site_cache_entry site_cache[1 << SITE_CACHE_BITS];
@@ -216,27 +219,39 @@ struct site *site_find(struct caller caller)
     return &sites[find_once(entry, caller)];
 }
 
-bool site_take_slow(struct site *site)
+bool site_take_slow(struct site *site, unsigned halvings)
 {
     uint64_t now = clock_coarse_milliseconds();
-    uint32_t taken = atomic_load_explicit(&site->guarded, memory_order_relaxed);
+    uint32_t taken = atomic_load_explicit(&site->spent, memory_order_relaxed);
+    uint32_t first = first_objects >> halvings == 0 ? 1 : first_objects >> halvings;
     if (first_objects == 0) {
         atomic_store(&site->next_guard, UINT64_MAX);
         return false;
     }
-    while (taken < first_objects)
-        if (atomic_compare_exchange_weak(&site->guarded, &taken, taken + 1)) {
+    while (taken < first)
+        if (atomic_compare_exchange_weak(&site->spent, &taken, taken + 1)) {
             atomic_fetch_add(&guarded_ever, 1);
-            if (taken + 1 == first_objects)
+            if (taken + 1 == first)
                 atomic_store(&site->next_guard, now + refill);
             return true;
         }
+    /* What goes on allocating is hot: its refill slows down, or a server pays for it for ever. */
+    uint32_t refills = taken - first;
+    uint64_t pause = refill << (refills < SLOWEST_REFILL ? refills + 1 : SLOWEST_REFILL);
     uint64_t due = atomic_load(&site->next_guard);
-    if (due > now || !atomic_compare_exchange_strong(&site->next_guard, &due, now + refill))
+    if (due > now || !atomic_compare_exchange_strong(&site->next_guard, &due, now + pause))
         return false;
-    atomic_fetch_add(&site->guarded, 1);
+    atomic_fetch_add(&site->spent, 1);
     atomic_fetch_add(&guarded_ever, 1);
     return true;
+}
+
+void site_ended(uint32_t number, uint64_t ticks)
+{
+    struct site *site = site_of_number(number);
+    if (site != NULL && (int64_t)ticks < YOUNG &&
+        atomic_load_explicit(&site->spent, memory_order_relaxed) < first_objects)
+        atomic_fetch_add(&site->spent, YOUNG_COSTS);
 }
 
 uint64_t site_guarded(void)

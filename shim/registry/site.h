@@ -12,8 +12,8 @@
 struct site {
     _Atomic uint64_t key; /* 0: free */
     uintptr_t frames[SITE_FRAMES];
-    _Atomic uint32_t guarded;    /* objects that got a place of their own */
-    uint32_t number;             /* its own, 0 never given out */
+    _Atomic uint32_t spent; /* of its budget: one for each object that got a place of its own */
+    uint32_t number;        /* its own, 0 never given out */
     _Atomic uint64_t next_guard; /* coarse milliseconds; 0 while the first ones last */
     /* Where the return addresses of the outer frames stood when the site was last walked: bytes / 8
      * from the innermost one's slot, 16 bits each; 0: not known. Another thread's stack looks
@@ -83,12 +83,17 @@ static inline bool site_is_spent(const struct site *site)
     return atomic_load_explicit(&site->next_guard, memory_order_relaxed) >
            clock_coarse_milliseconds();
 }
-/* True when this object is one of those to guard; takes it from the site's budget. */
-bool site_take_slow(struct site *site);
-static inline bool site_take(struct site *site)
+/* True when this object is one of those to guard; takes it from the site's budget, of which so many
+ * halvings are left (but one object): where room is short, for new sites. */
+bool site_take_slow(struct site *site, unsigned halvings);
+static inline bool site_take(struct site *site, unsigned halvings)
 {
-    return !site_is_spent(site) && site_take_slow(site);
+    return !site_is_spent(site) && site_take_slow(site, halvings);
 }
+
+/* One of its guarded objects was destroyed after ticks of life. What dies young costs as many
+ * system calls as anything, and will hardly be alive at shutdown: it counts fourfold. */
+void site_ended(uint32_t number, uint64_t ticks);
 
 /* Objects guarded ever, of all sites. */
 uint64_t site_guarded(void);

@@ -100,6 +100,13 @@ struct thread {
     struct thread_block *block;
 };
 
+/* A free of the shutdown phase whose block has not been looked at yet. */
+struct waiting_free {
+    void *address; /* NULL: none */
+    uint32_t where, end;
+};
+#define WAITING_FREES 8
+
 /* What a thread needs in its hot paths; one mapping each, pooled, never moved while in use. */
 struct thread_block {
     uint32_t number;            /* from 0; selects the thread's ring in the quarantine */
@@ -113,8 +120,11 @@ struct thread_block {
     size_t quarantine_bytes;
     uint32_t batch_next, batch_left; /* records of the shutdown phase that it has for itself */
     size_t batch_bytes;              /* of blocks in the batch so far */
-    uint64_t allocations, frees;     /* of this thread and of earlier users of the block */
-    uint64_t skipped;                /* of `allocations`: counted on, for a look at something */
+    struct waiting_free waiting[WAITING_FREES];
+    uint32_t waiting_next; /* the oldest: where the next goes */
+    bool has_waiting;
+    uint64_t allocations, frees; /* of this thread and of earlier users of the block */
+    uint64_t skipped;            /* of `allocations`: counted on, for a look at something */
     struct thread_block *next_free;
     struct stack_cache stacks;
     char *signal_stack;

@@ -258,7 +258,7 @@ const char *names_class_of_vtable(uint64_t word)
     const struct module *module = modules_find((uintptr_t)word);
     const char *prefix = "vtable for ";
     const char *answer = module == NULL ? "" : ask_about(module, "V ", word);
-    if (text_find(answer, prefix) != answer)
+    if (!text_begins(answer, prefix))
         return NULL;
     const char *name = answer + text_length(prefix);
     return next_field(&name);

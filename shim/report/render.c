@@ -100,17 +100,16 @@ void name_finding(struct named_finding *named, const struct finding *finding)
         named->type = named->destroyed;
 }
 
-static bool starts_with(const char *string, const char *prefix)
-{
-    return text_find(string, prefix) == string;
-}
-
+/* By its name, or, of what was inlined, whose name may come without its namespace, by its header.
+ */
 bool frame_is_standard(const struct named_frame *frame)
 {
-    const char *function = frame->function;
-    return starts_with(function, "std::") || starts_with(function, "__gnu_cxx::") ||
-           starts_with(function, "void std::") || starts_with(function, "bool std::") ||
-           starts_with(function, "decltype") || starts_with(function, "void* std::");
+    static const char *const names[] = {
+        "std::", "__gnu_cxx::", "void std::", "bool std::", "decltype", "void* std::"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (text_begins(frame->function, names[i]))
+            return true;
+    return text_find(frame->file, "/include/c++/") != NULL;
 }
 
 static bool frame_is_library(const struct named_frame *frame)
@@ -131,8 +130,8 @@ const struct named_frame *user_frame(const struct named_stack *stack)
     for (size_t i = 0; i < stack->count; i++)
         if (!frame_is_library(&stack->frames[i]) && !frame_is_standard(&stack->frames[i]) &&
             !text_equal(stack->frames[i].function, "_start") &&
-            !starts_with(stack->frames[i].function, "operator new") &&
-            !starts_with(stack->frames[i].function, "operator delete"))
+            !text_begins(stack->frames[i].function, "operator new") &&
+            !text_begins(stack->frames[i].function, "operator delete"))
             return &stack->frames[i];
     return stack->count > 0 ? &stack->frames[0] : NULL;
 }

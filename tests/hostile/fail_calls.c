@@ -37,6 +37,8 @@ static const struct failing_call {
     {"munmap", SYS_munmap, ENOMEM},
     {"mprotect", SYS_mprotect, ENOMEM},
     {"madvise", SYS_madvise, EAGAIN},
+    {"userfaultfd", SYS_userfaultfd, EPERM},
+    {"ioctl", SYS_ioctl, ENOMEM},
     {"openat", SYS_openat, EMFILE},
     {"read", SYS_read, EIO},
     {"write", SYS_write, ENOSPC},

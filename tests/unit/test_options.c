@@ -77,10 +77,10 @@ static void names_what_is_wrong(void **state)
         {"enabled=2", "takes 0 or 1, not '2'"},
         {"guard_memory=65G", "to 64G, not '65G'"},
         {"guard_memory=-1", "takes a number"},
-        {"guard=aut", "takes one of auto|marker|mprotect|off, not 'aut'"},
+        {"guard=aut", "takes one of auto|marker|userfaultfd|mprotect|off, not 'aut'"},
         {"guard=", "takes one of auto"},
         {"poiso=1", "unknown option 'poiso'"},
-        {"guard=mark", "takes one of auto|marker|mprotect|off, not 'mark'"},
+        {"guard=mark", "takes one of auto|marker|userfaultfd|mprotect|off, not 'mark'"},
         {"log_path='x", "lacks its closing '"},
         {"=5", "unknown option ''"},
     };
