@@ -34,6 +34,7 @@ static const struct {
     {SYS_madvise, {0, 4096, 23 /* MADV_POPULATE_WRITE */}},
     {SYS_openat, {(uint64_t)AT_FDCWD, 0, O_RDONLY | O_CLOEXEC}},
     {SYS_fcntl, {0, F_DUPFD_CLOEXEC, 10}},
+    {SYS_fcntl, {0, F_GETFD}},
     {SYS_clone, {CLONE_VM | CLONE_VFORK}},
     {SYS_socketpair, {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC}},
     {SYS_futex, {0, FUTEX_WAIT_PRIVATE}},

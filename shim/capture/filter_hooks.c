@@ -1,5 +1,7 @@
 /* Filter hooks: the program is about to restrict its own system calls (seccomp(2)). The shim learns
- * which of its calls that would punish, leaves them out, and says once what it can no longer do. */
+ * which of its calls that would punish, leaves them out, and says once what it can no longer do. Of
+ * other calls made by syscall() those are looked at that make a child which may share our memory.
+ */
 #include "capture/filters.h"
 #include "capture/real.h"
 
@@ -7,6 +9,7 @@
 #include "base/output.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "event/descriptor.h"
 #include "report/report.h"
 
 #include <linux/seccomp.h>
@@ -77,18 +80,28 @@ void *filters_before_syscall(long number, long operation, long flags, const void
         note(program);
     else if (number == SYS_seccomp && operation == SECCOMP_SET_MODE_STRICT)
         filters_prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, NULL);
+    else if (number == SYS_vfork || number == SYS_clone3 ||
+             (number == SYS_clone && (operation & CLONE_THREAD) == 0))
+        event_sharing_child();
     __builtin_memcpy(&filters_syscall_next, &real.syscall, sizeof filters_syscall_next);
     return filters_syscall_next;
 }
 
 /* A jump, not a call: some calls made this way (clone, vfork) return on another stack, or twice. */
-_Static_assert(SYS_seccomp == 317, "as below");
+_Static_assert(SYS_seccomp == 317 && SYS_clone == 56 && SYS_vfork == 58 && SYS_clone3 == 435,
+               "as below");
 __asm__(".pushsection .text\n"
         ".globl syscall\n"
         ".type syscall, @function\n"
         "syscall:\n"
         ".cfi_startproc\n"
         "cmp $317, %rdi\n"
+        "je 1f\n"
+        "cmp $56, %rdi\n"
+        "je 1f\n"
+        "cmp $58, %rdi\n"
+        "je 1f\n"
+        "cmp $435, %rdi\n"
         "je 1f\n"
         "mov filters_syscall_next(%rip), %rax\n"
         "test %rax, %rax\n"
