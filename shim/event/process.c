@@ -129,6 +129,7 @@ void event_prepare_fork(void)
     patch_prepare_fork();
     thread_prepare_fork();
     static_object_prepare_fork();
+    descriptor_events_prepare_fork();
     descriptor_quarantine_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
