@@ -20,6 +20,9 @@ const struct link_map *symbol_objects(void);
  * stub instead where an executable at a fixed address takes the function's address. */
 void *symbol_find_first(const char *name);
 
+/* The hash that DT_GNU_HASH tables use. */
+uint32_t symbol_hash(const char *name);
+
 /* Answers all requests in one walk over the loaded objects. */
 void symbol_find_next(struct symbol_request *requests, unsigned count);
 
