@@ -195,7 +195,8 @@ static void find_hidden_calls(const struct module_file *file, uintptr_t bias)
 
 static void find_in_program(const struct module_file *file, uintptr_t bias)
 {
-    is_lto = lto_is_built(&file->image) || (file->debug.size != 0 && lto_is_built(&file->debug));
+    is_lto =
+        lto_sign(&file->image) != NULL || (file->debug.size != 0 && lto_sign(&file->debug) != NULL);
     bool is_stripped = !functions_has_symtab(&file->image) && file->debug.size == 0;
     if (is_lto || (is_stripped && !was_found("_Znwm")))
         find_runtime(file, bias);

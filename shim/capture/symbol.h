@@ -5,6 +5,8 @@
 #ifndef OUTLIVE_CAPTURE_SYMBOL_H
 #define OUTLIVE_CAPTURE_SYMBOL_H
 
+#include <stdint.h>
+
 struct link_map;
 
 struct symbol_request {
