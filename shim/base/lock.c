@@ -49,15 +49,6 @@ static bool take(struct lock *lock, uint32_t with)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-bool lock_try(struct lock *lock)
-{
-    note(lock);
-    if (take(lock, 0))
-        return true;
-    forget(lock);
-    return false;
-}
-
 bool lock_take_within(struct lock *lock, uint64_t milliseconds)
 {
     note(lock);

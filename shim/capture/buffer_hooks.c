@@ -33,9 +33,8 @@ static inline void after(const void *buffer, size_t size, ssize_t done, const ch
     if (__builtin_expect(done < 0, 0)) {
         if (errno == EFAULT)
             ask(buffer, function, caller);
-    } else if (__builtin_expect((size_t)done < size &&
-                                    ((uintptr_t)buffer + (size_t)done) % PAGE_SIZE == 0,
-                                0)) {
+    } else if (__builtin_expect(
+                   (size_t)done < size && ((uintptr_t)buffer + (size_t)done) % PAGE_SIZE == 0, 0)) {
         ask((const char *)buffer + done, function, caller);
     }
 }

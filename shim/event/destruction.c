@@ -21,12 +21,6 @@ static void capture_entry(struct touch *touch, uintptr_t function, const void *s
     touch->stack.first_is_exact = true;
 }
 
-static void tell(struct finding *finding)
-{
-    report_or_stop(finding);
-    report_prepared();
-}
-
 static void tell_double(uintptr_t function, void *self, struct caller caller, struct object *object,
                         const struct block *block)
 {
@@ -35,7 +29,7 @@ static void tell_double(uintptr_t function, void *self, struct caller caller, st
     capture_entry(&touch, function, self, caller);
     detect_double_destruction(&finding, &touch, object, block);
     finding.can_continue = object == NULL || arena_keeps_content();
-    tell(&finding);
+    report_and_go_on(&finding);
     if (object != NULL)
         (void)arena_reopen(object);
 }
@@ -50,7 +44,7 @@ static void tell_wild(uintptr_t function, void *self, struct caller caller)
     }
     struct finding finding;
     detect_wild_destructor(&finding, &touch);
-    tell(&finding);
+    report_and_go_on(&finding);
 }
 
 unsigned event_address_bits = 56;
@@ -72,7 +66,7 @@ static bool destroy_static(uintptr_t function, void *self, struct caller caller)
     struct finding finding;
     capture_entry(&touch, function, self, caller);
     detect_static_destroyed_twice(&finding, &touch, object);
-    tell(&finding);
+    report_and_go_on(&finding);
     static_object_forget(object);
     return true;
 }
@@ -132,7 +126,7 @@ static void tell_member(uintptr_t function, bool has_this, void *self, struct ca
     finding.can_continue = block != NULL || arena_keeps_content();
     if (!has_this)
         finding.grade = POSSIBLE;
-    tell(&finding);
+    report_and_go_on(&finding);
     if (has_this && object != NULL)
         (void)arena_reopen(object);
 }
@@ -188,7 +182,7 @@ static void tell_touch(const struct thread *thread, struct object *object,
     report_prepare();
     thread_refresh_name((struct thread *)thread);
     detect_touch_during_destruction(&finding, thread, object, touch, member, stack);
-    tell(&finding);
+    report_and_go_on(&finding);
 }
 
 /* What a thread has noted is not certain: a call may have been left by a cancellation or a longjmp.

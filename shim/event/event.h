@@ -13,7 +13,6 @@
 
 /* The allocator below the shim, resolved by the capture layer. */
 struct allocator {
-    void *(*allocate)(size_t size);
     void (*release)(void *address);
     size_t (*usable)(void *address);        /* 0: unknown */
     size_t (*usable_of_new)(void *address); /* the same for what operator delete ends */

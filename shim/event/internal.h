@@ -13,6 +13,8 @@ void tell_late_write(const struct block *block, uint32_t word, uint64_t found);
 
 /* Reports; does not return where the finding stops the program. */
 void report_or_stop(struct finding *finding);
+/* The same after report_prepare(). */
+void report_and_go_on(struct finding *finding);
 /* From when the object's end is filled in until its memory is taken away: who is still in it? */
 void tell_touches(struct object *object);
 /* The address is a return address into the program's allocator itself. */

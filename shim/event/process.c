@@ -23,6 +23,12 @@ void report_or_stop(struct finding *finding)
         report_stop();
 }
 
+void report_and_go_on(struct finding *finding)
+{
+    report_or_stop(finding);
+    report_prepared();
+}
+
 static void write_coverage(struct text *text)
 {
     uint64_t allocations, poisoned, early, unused, guarded = site_guarded();

@@ -176,13 +176,3 @@ const struct module *modules_find(uintptr_t address)
             return &modules[i];
     return NULL;
 }
-
-size_t modules_count(void)
-{
-    return module_count;
-}
-
-const struct module *modules_at(size_t index)
-{
-    return &modules[index];
-}
