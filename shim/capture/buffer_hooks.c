@@ -6,10 +6,8 @@
 #include "capture/signals.h"
 
 #include "base/memory.h"
-#include "event/event.h"
+#include "event/descriptor.h"
 #include "heap/arena.h"
-
-#include <errno.h>
 
 static void ask(const void *address, const char *function, struct caller caller)
 {
@@ -69,12 +67,18 @@ static void after_vector(const struct iovec *vector, size_t count, ssize_t done,
     }
 }
 
+/* What was sent may have been all the other side waited for, to close this one. */
+#define WAITS_after true
+#define WAITS_after_sending false
+
 #define BUFFER_HOOK(name, parameters, arguments, check)                                            \
     EXPORT ssize_t name parameters                                                                 \
     {                                                                                              \
         real_need();                                                                               \
         before(buffer, size, #name, CALLER_HERE());                                                \
+        struct descriptor_use use = event_use_begin(descriptor, #name, CALLER_HERE());             \
         ssize_t done = real.name arguments;                                                        \
+        event_use_end(&use, done < 0, WAITS_##check, #name, CALLER_HERE());                        \
         check(buffer, size, done, #name, CALLER_HERE());                                           \
         return done;                                                                               \
     }
@@ -88,7 +92,9 @@ EXPORT ssize_t read(int descriptor, void *buffer, size_t size)
         return -1;
     }
     before(buffer, size, "read", CALLER_HERE());
+    struct descriptor_use use = event_use_begin(descriptor, "read", CALLER_HERE());
     ssize_t done = real.read(descriptor, buffer, size);
+    event_use_end(&use, done < 0, true, "read", CALLER_HERE());
     after(buffer, size, done, "read", CALLER_HERE());
     if (__builtin_expect(signals_descriptor(descriptor), 0) && done > 0)
         signals_read(buffer, (size_t)done);
@@ -111,7 +117,9 @@ EXPORT ssize_t write(int descriptor, const void *buffer, size_t size)
     if (__builtin_expect(size == 1, 0) && stack_is_unwinder((uintptr_t)__builtin_return_address(0)))
         return stack_probe(buffer);
     before(buffer, size, "write", CALLER_HERE());
+    struct descriptor_use use = event_use_begin(descriptor, "write", CALLER_HERE());
     ssize_t done = real.write(descriptor, buffer, size);
+    event_use_end(&use, done < 0, false, "write", CALLER_HERE());
     after_sending(buffer, size, done, "write", CALLER_HERE());
     return done;
 }
@@ -143,7 +151,10 @@ BUFFER_HOOK(__recvfrom_chk,
     EXPORT ssize_t name parameters                                                                 \
     {                                                                                              \
         real_need();                                                                               \
+        event_waited();                                                                            \
+        struct descriptor_use use = event_use_begin(descriptor, #name, CALLER_HERE());             \
         ssize_t done = real.name arguments;                                                        \
+        event_use_end(&use, done < 0, !(sending), #name, CALLER_HERE());                           \
         if (guard_active)                                                                          \
             after_vector(vector, (size_t)count, done, sending, #name, CALLER_HERE());              \
         return done;                                                                               \
@@ -162,10 +173,31 @@ VECTOR_HOOK(pwritev, (int descriptor, const struct iovec *vector, int count, off
 VECTOR_HOOK(pwritev64, (int descriptor, const struct iovec *vector, int count, off64_t offset),
             (descriptor, vector, count, offset), true)
 
+/* What came along with a message (unix(7), SCM_RIGHTS). */
+static void received(struct msghdr *message, struct caller caller)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
+         part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
+            part->cmsg_len < CMSG_LEN(0))
+            continue;
+        for (size_t at = 0; at + sizeof(int) <= part->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int number;
+            __builtin_memcpy(&number, CMSG_DATA(part) + at, sizeof number);
+            event_opened(number, "recvmsg", caller);
+        }
+    }
+}
+
 EXPORT ssize_t recvmsg(int descriptor, struct msghdr *message, int flags)
 {
     real_need();
+    event_waited();
+    struct descriptor_use use = event_use_begin(descriptor, "recvmsg", CALLER_HERE());
     ssize_t done = real.recvmsg(descriptor, message, flags);
+    event_use_end(&use, done < 0, true, "recvmsg", CALLER_HERE());
+    if (__builtin_expect(done >= 0 && message->msg_controllen > 0, 0))
+        received(message, CALLER_HERE());
     if (guard_active && message != NULL)
         after_vector(message->msg_iov, message->msg_iovlen, done, false, "recvmsg", CALLER_HERE());
     return done;
@@ -174,7 +206,10 @@ EXPORT ssize_t recvmsg(int descriptor, struct msghdr *message, int flags)
 EXPORT ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags)
 {
     real_need();
+    event_waited();
+    struct descriptor_use use = event_use_begin(descriptor, "sendmsg", CALLER_HERE());
     ssize_t done = real.sendmsg(descriptor, message, flags);
+    event_use_end(&use, done < 0, false, "sendmsg", CALLER_HERE());
     if (guard_active && message != NULL)
         after_vector(message->msg_iov, message->msg_iovlen, done, true, "sendmsg", CALLER_HERE());
     return done;
@@ -182,14 +217,29 @@ EXPORT ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags)
 
 /* Waiting for descriptors: where what happened is to be written is what a late event loop touches.
  */
+static void look_at_polled(const struct pollfd *watched, nfds_t count, int ready,
+                           const char *function, struct caller caller)
+{
+    for (nfds_t i = 0; i < count && ready > 0; i++) {
+        ready -= watched[i].revents != 0;
+        if (__builtin_expect((watched[i].revents & POLLNVAL) != 0, 0))
+            event_use_failed(watched[i].fd, function, true, caller);
+    }
+}
+
 #define WAIT_HOOK(name, parameters, arguments, watched, size)                                      \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         real_need();                                                                               \
         before(watched, size, #name, CALLER_HERE());                                               \
+        struct thread_call *call =                                                                 \
+            event_wait_begin(watched, NULL, NULL, size, #name, CALLER_HERE());                     \
         int ready = real.name arguments;                                                           \
+        event_wait_end(call);                                                                      \
         if (__builtin_expect(ready < 0, 0) && errno == EFAULT)                                     \
             ask(watched, #name, CALLER_HERE());                                                    \
+        else if (ready > 0 && guard_active)                                                        \
+            look_at_polled(watched, size, ready, #name, CALLER_HERE());                            \
         return ready;                                                                              \
     }
 
@@ -221,7 +271,9 @@ EXPORT int epoll_wait(int descriptor, struct epoll_event *events, int room, int 
 {
     real_need();
     event_waited();
+    struct descriptor_use use = event_use_begin(descriptor, "epoll_wait", CALLER_HERE());
     int ready = real.epoll_wait(descriptor, events, room, timeout);
+    event_use_end(&use, ready < 0, true, "epoll_wait", CALLER_HERE());
     after_epoll(events, room, ready, "epoll_wait", CALLER_HERE());
     return ready;
 }
@@ -231,7 +283,9 @@ EXPORT int epoll_pwait(int descriptor, struct epoll_event *events, int room, int
 {
     real_need();
     event_waited();
+    struct descriptor_use use = event_use_begin(descriptor, "epoll_pwait", CALLER_HERE());
     int ready = real.epoll_pwait(descriptor, events, room, timeout, mask);
+    event_use_end(&use, ready < 0, true, "epoll_pwait", CALLER_HERE());
     after_epoll(events, room, ready, "epoll_pwait", CALLER_HERE());
     return ready;
 }

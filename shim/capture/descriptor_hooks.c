@@ -1,12 +1,12 @@
-/* Descriptor hooks: the shim's own descriptors survive a program that closes all of them, give way
- * to one that wants their number, and reports follow a program that redirects standard error. */
+/* Descriptor hooks: what ends descriptors, or replaces them. The shim's own descriptors survive a
+ * program that closes all of them, give way to one that wants their number, and reports follow a
+ * program that redirects standard error. */
 #include "capture/real.h"
 #include "capture/signals.h"
 
 #include "base/output.h"
-#include "registry/guard.h"
+#include "event/descriptor.h"
 
-#include <errno.h>
 #include <limits.h>
 
 EXPORT int close(int descriptor)
@@ -14,10 +14,22 @@ EXPORT int close(int descriptor)
     real_need();
     if (guard_active && __builtin_expect(output_owns(descriptor), 0)) {
         errno = EBADF; /* as far as the program is concerned it is not open */
+        event_closed(descriptor, CLOSING_UNSEEN, false, CALLER_HERE());
         return -1;
     }
     signals_forget_descriptor(descriptor);
-    return real.close(descriptor);
+    enum closing closing = event_closing(descriptor, CALLER_HERE());
+    int result = closing == CLOSING_DONE ? 0 : -1, saved = errno;
+    if (closing == CLOSING_DONE) {
+        (void)real.close(-1); /* the calling thread may be cancelled here (pthreads(7)) */
+        errno = saved;
+    } else if (closing == CLOSING_REFUSED) {
+        errno = EBADF;
+    } else {
+        result = real.close(descriptor);
+        event_closed(descriptor, closing, result == 0, CALLER_HERE());
+    }
+    return result;
 }
 
 static void give_way(int descriptor)
@@ -33,18 +45,50 @@ static int redirected(int result)
     return result;
 }
 
+/* What the caller wants to duplicate is closed, its number kept. */
+static bool is_closed(int from, const char *function, struct caller caller)
+{
+    if (!event_is_kept(from))
+        return false;
+    errno = EBADF;
+    event_use_failed(from, function, false, caller);
+    return true;
+}
+
+static int replaced(int result, int from, int to, bool yielded, const char *function,
+                    struct caller caller)
+{
+    if (result < 0) {
+        int saved = errno;
+        if (yielded)
+            (void)real.close(to);
+        errno = saved;
+        if (errno == EBADF)
+            event_use_failed(from, function, false, caller);
+    } else if (from != to) {
+        event_replaced(to, function, caller);
+    }
+    return redirected(result);
+}
+
 EXPORT int dup2(int from, int to)
 {
     real_need();
+    if (is_closed(from, "dup2", CALLER_HERE()))
+        return -1;
     give_way(to);
-    return redirected(real.dup2(from, to));
+    bool yielded = from != to && event_replacing(to);
+    return replaced(real.dup2(from, to), from, to, yielded, "dup2", CALLER_HERE());
 }
 
 EXPORT int dup3(int from, int to, int flags)
 {
     real_need();
+    if (is_closed(from, "dup3", CALLER_HERE()))
+        return -1;
     give_way(to);
-    return redirected(real.dup3(from, to, flags));
+    bool yielded = from != to && event_replacing(to);
+    return replaced(real.dup3(from, to, flags), from, to, yielded, "dup3", CALLER_HERE());
 }
 
 /* Around the shim's own. */
@@ -65,6 +109,8 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
     real_need();
     if (!guard_active || first > last)
         return real.close_range(first, last, flags);
+    if (flags == 0)
+        event_closing_range(first, last, "close_range", CALLER_HERE());
     return close_between(first, last, flags);
 }
 
@@ -72,20 +118,9 @@ EXPORT void closefrom(int first)
 {
     real_need();
     int saved = errno;
+    if (guard_active)
+        event_closing_range(first < 0 ? 0 : (unsigned)first, UINT_MAX, "closefrom", CALLER_HERE());
     if (!guard_active || close_between(first < 0 ? 0 : (unsigned)first, UINT_MAX, 0) != 0)
         real.closefrom(first);
     errno = saved;
 }
-
-#define REOPEN_HOOK(name)                                                                          \
-    EXPORT FILE *name(const char *restrict path, const char *restrict mode, FILE *restrict stream) \
-    {                                                                                              \
-        real_need();                                                                               \
-        FILE *result = real.name(path, mode, stream);                                              \
-        if (guard_active && result != NULL && stream == stderr)                                    \
-            output_redirected();                                                                   \
-        return result;                                                                             \
-    }
-
-REOPEN_HOOK(freopen)
-REOPEN_HOOK(freopen64)

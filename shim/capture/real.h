@@ -2,10 +2,13 @@
 #ifndef OUTLIVE_CAPTURE_REAL_H
 #define OUTLIVE_CAPTURE_REAL_H
 
+#include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pty.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -15,11 +18,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <threads.h>
 #include <time.h>
@@ -55,6 +66,14 @@ ssize_t __pread64_chk(int descriptor, void *buffer, size_t size, off_t offset, s
 ssize_t __recv_chk(int descriptor, void *buffer, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int descriptor, void *buffer, size_t size, size_t room, int flags,
                        struct sockaddr *address, socklen_t *length);
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+int __openat_2(int directory, const char *path, int flags);
+int __openat64_2(int directory, const char *path, int flags);
+int __fxstat(int version, int descriptor, struct stat *status);
+int __fxstat64(int version, int descriptor, struct stat64 *status);
+int fcntl64(int descriptor, int command, ...);
+int pidfd_open(pid_t process, unsigned flags);
 int __poll_chk(struct pollfd *watched, nfds_t count, int timeout, size_t room);
 int __ppoll_chk(struct pollfd *watched, nfds_t count, const struct timespec *timeout,
                 const sigset_t *mask, size_t room);

@@ -8,9 +8,7 @@
 #include "base/output.h"
 #include "base/system.h"
 #include "base/text.h"
-#include "event/event.h"
-
-#include <errno.h>
+#include "event/descriptor.h"
 
 #define SIGNALS 65
 #define OPEN_SIGNALS (1u << SIGSEGV | 1u << SIGBUS) /* never really blocked */
@@ -343,6 +341,8 @@ EXPORT int signalfd(int descriptor, const sigset_t *mask, int flags)
     int result = real.signalfd(descriptor, mask, flags);
     if (guard_active)
         signals_note_descriptor(result);
+    if (result != descriptor)
+        event_opened(result, "signalfd", CALLER_HERE());
     return result;
 }
 

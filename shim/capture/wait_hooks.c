@@ -1,9 +1,9 @@
 /* Wait hooks: calls by which a thread sleeps or lets others run. They tell that a burst of frees is
  * over (see quarantine_end_burst); waits for locks are in lock_hooks.c, for data and
- * descriptors in buffer_hooks.c. */
+ * descriptors in buffer_hooks.c and opening_hooks.c. */
 #include "capture/real.h"
 
-#include "event/event.h"
+#include "event/descriptor.h"
 
 #define WAIT_HOOK(result, name, parameters, arguments)                                             \
     EXPORT result name parameters                                                                  \
@@ -24,14 +24,36 @@ WAIT_HOOK(int, nanosleep, (span time, rest left), (time, left))
 WAIT_HOOK(int, clock_nanosleep, (clockid_t clock, int flags, span time, rest left),
           (clock, flags, time, left))
 WAIT_HOOK(int, thrd_sleep, (span time, rest left), (time, left))
-WAIT_HOOK(int, select,
-          (int count, fd_set *readable, fd_set *writable, fd_set *failed, struct timeval *time),
-          (count, readable, writable, failed, time))
-WAIT_HOOK(int, pselect,
-          (int count, fd_set *readable, fd_set *writable, fd_set *failed, span time,
-           const sigset_t *signals),
-          (count, readable, writable, failed, time, signals))
-WAIT_HOOK(int, accept, (int descriptor, struct sockaddr *address, socklen_t *length),
-          (descriptor, address, length))
-WAIT_HOOK(int, accept4, (int descriptor, struct sockaddr *address, socklen_t *length, int flags),
-          (descriptor, address, length, flags))
+
+/* An answer of EBADF names no number: those in the sets that are closed are all told. */
+static void look_at_set(const fd_set *set, int count, const char *function, struct caller caller)
+{
+    for (int number = 0; set != NULL && number < count && number < FD_SETSIZE; number++)
+        if (FD_ISSET(number, set))
+            event_use_failed(number, function, true, caller);
+}
+
+#define SELECT_HOOK(name, parameters, arguments)                                                   \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        real_need();                                                                               \
+        event_waited();                                                                            \
+        struct thread_call *call =                                                                 \
+            event_wait_begin(readable, writable, failed, (uint64_t)count, #name, CALLER_HERE());   \
+        int ready = real.name arguments;                                                           \
+        event_wait_end(call);                                                                      \
+        if (__builtin_expect(ready < 0, 0) && errno == EBADF) {                                    \
+            look_at_set(readable, count, #name, CALLER_HERE());                                    \
+            look_at_set(writable, count, #name, CALLER_HERE());                                    \
+            look_at_set(failed, count, #name, CALLER_HERE());                                      \
+        }                                                                                          \
+        return ready;                                                                              \
+    }
+
+SELECT_HOOK(select,
+            (int count, fd_set *readable, fd_set *writable, fd_set *failed, struct timeval *time),
+            (count, readable, writable, failed, time))
+SELECT_HOOK(pselect,
+            (int count, fd_set *readable, fd_set *writable, fd_set *failed, span time,
+             const sigset_t *signals),
+            (count, readable, writable, failed, time, signals))

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "heap/quarantine.h"
+#include "registry/descriptor.h"
 #include "registry/touch.h"
 #include "report/finding.h"
 
@@ -57,6 +58,26 @@ void detect_double_destruction(struct finding *finding, const struct touch *touc
 void detect_touch_during_destruction(struct finding *finding, const struct thread *thread,
                                      const struct object *object, const struct thread_touch *touch,
                                      const struct thread_member *member, const struct stack *stack);
+/* A descriptor's number, and the life that the finding is about; what follows in the number's
+ * history is in the rest. touch->function is the call. */
+struct descriptor_touch {
+    int number;
+    struct descriptor_life life;
+    struct descriptor_event other; /* the close before, or the new owner's birth, if any */
+    const char *other_made;        /* for a close: how what it ended had been made */
+};
+void detect_double_close(struct finding *finding, const struct touch *touch,
+                         const struct descriptor_touch *descriptor);
+/* is_probe: the call only asks whether the number is open. aborted: and the thread aborted. */
+void detect_use_after_close(struct finding *finding, const struct touch *touch,
+                            const struct descriptor_touch *descriptor, bool is_probe, bool aborted);
+void detect_reused_descriptor(struct finding *finding, const struct touch *touch,
+                              const struct descriptor_touch *descriptor);
+/* touch: of the thread that waits; life.end: of now. */
+void detect_close_while_in_use(struct finding *finding, const struct touch *touch,
+                               const struct descriptor_touch *descriptor);
+void detect_stream_descriptor_closed(struct finding *finding, const struct touch *touch,
+                                     const struct descriptor_touch *descriptor);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
 void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what);
 

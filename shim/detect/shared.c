@@ -78,6 +78,12 @@ void write_thread(struct text *text, const struct actor *actor)
 
 void write_what(struct text *text, const struct finding *finding)
 {
+    if (finding->has_descriptor) {
+        text_format(text, "descriptor %d", finding->number);
+        if (finding->made != NULL)
+            text_format(text, " from %s()", finding->made);
+        return;
+    }
     if (!finding->has_object)
         text_add(text, "an object destroyed long ago (its history was dropped)");
     else if (finding->guarded)
@@ -98,10 +104,11 @@ void write_when(struct text *text, const struct finding *finding)
         text_format(text, "%lu.%lu ms after ", microseconds / 1000, microseconds % 1000 / 100);
     else
         text_format(text, "%lu us after ", microseconds);
+    const char *ended = finding->has_descriptor ? "closed" : "destroyed";
     if (finding->end.actor.reference == finding->touch.actor.reference)
-        text_add(text, "it had destroyed it itself");
+        text_format(text, "it had %s it itself", ended);
     else {
         write_thread(text, &finding->end.actor);
-        text_add(text, " had destroyed it");
+        text_format(text, " had %s it", ended);
     }
 }

@@ -1,4 +1,5 @@
 /* Fault events: what an access trap, a general protection fault or an abort means. */
+#include "event/descriptor_internal.h"
 #include "event/event.h"
 #include "event/internal.h"
 
@@ -83,7 +84,7 @@ bool event_fault(const struct fault *fault)
                           .stack = fault->stack,
                           .access = fault->access,
                           .address = fault->address};
-    bool gone = false;
+    bool gone = false, explained = false;
     const void *address = (const void *)fault->address;
     if (!fault->sent && fault->has_address && arena_contains(address)) {
         struct object *object = arena_object(address);
@@ -99,8 +100,12 @@ bool event_fault(const struct fault *fault)
         }
     } else if (!fault->sent && !fault->has_address) {
         (void)explain_by_poison(&touch, fault);
+    } else if (fault->signal == SIGABRT && fault->sent) {
+        explained = held_explains_abort(&fault->stack);
     }
     if (!gone)
+        held_tell_all(); /* what the crash comes of may wait there */
+    if (!gone && !explained)
         report_crash(&touch, fault);
     guard_let_go(before);
     return gone;

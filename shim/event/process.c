@@ -1,4 +1,5 @@
 /* Process events: start, the shutdown phase, exit, fork, threads. */
+#include "event/descriptor_internal.h"
 #include "event/event.h"
 #include "event/internal.h"
 
@@ -7,6 +8,7 @@
 #include "base/system.h"
 #include "heap/arena.h"
 #include "patch/patch.h"
+#include "registry/descriptor_quarantine.h"
 #include "registry/phase.h"
 #include "registry/site.h"
 
@@ -55,6 +57,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
     }
     (void)stack_start();
     report_set_coverage(write_coverage);
+    (void)descriptor_events_start(options);
     if (heap) {
         if (!site_start(options->guard_per_site, options->guard_refill_ms)) {
             output_tell_once("no memory for the table of allocation sites: nothing is watched",
@@ -83,6 +86,7 @@ struct thread *event_thread_create(void *entry, void *argument, enum thread_orig
 
 void event_thread_end(void)
 {
+    held_conclude();
     destruction_end();
     if (guard.block != NULL)
         finish_frees(guard.block);
@@ -99,6 +103,7 @@ void event_shutdown(const char *sign)
 
 void event_exit(bool last)
 {
+    held_tell_all();
     if (event_heap_watched)
         quarantine_check();
     report_wait();
@@ -112,6 +117,7 @@ void event_exit(bool last)
 
 void event_dying(void)
 {
+    held_tell_all();
     report_wait();
     if (report_has_news())
         report_summary();
@@ -121,6 +127,7 @@ void event_prepare_fork(void)
 {
     patch_prepare_fork();
     thread_prepare_fork();
+    descriptor_quarantine_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
@@ -135,10 +142,12 @@ void event_forked(bool child)
         object_forked(child);
         arena_forked(child);
     }
+    descriptor_quarantine_forked(child);
     thread_forked(child);
     patch_forked(child);
     if (!child)
         return;
+    descriptor_events_forked();
     destruction_forked();
     forked_child = true;
     phase_forked();

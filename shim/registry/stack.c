@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/output.h"
+#include "base/probe.h"
 #include "base/system.h"
 #include "patch/patch.h"
 #include "registry/thread.h"
@@ -234,6 +235,26 @@ void stack_capture_context(struct stack *stack, const ucontext_t *context)
     if (!unwinder.loaded || unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0)
         return;
     stack->count = (uint32_t)step_out(&cursor, stack->frames, stack->count, STACK_FRAMES);
+}
+
+/* The hook's frame begins with its caller's frame pointer: the shim is built to have them. */
+void stack_capture_waiting(struct stack *stack, struct caller caller)
+{
+    ucontext_t context = {0};
+    uint64_t frame_pointer = 0;
+    struct quiet quiet;
+    (void)probe_word((const void *)(caller.slot - sizeof(void *)), &frame_pointer);
+    context.uc_mcontext.gregs[REG_RIP] = (greg_t)caller.address;
+    context.uc_mcontext.gregs[REG_RSP] = (greg_t)(caller.slot + sizeof(void *));
+    context.uc_mcontext.gregs[REG_RBP] = (greg_t)frame_pointer;
+    stack->count = 1;
+    stack->frames[0] = caller.address;
+    if (may_unwind()) {
+        quiet_begin(&quiet);
+        stack_capture_context(stack, &context);
+        quiet_end(&quiet);
+    }
+    stack->first_is_exact = false;
 }
 
 size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,

@@ -53,6 +53,9 @@ bool stack_start(void);
 void stack_stop(void);
 
 void stack_capture(struct stack *stack, struct caller caller);
+/* Of another thread, which waits in a hook that was entered there: its stack stands still. Should
+ * it go on meanwhile, the frames are wrong, but nothing worse happens. */
+void stack_capture_waiting(struct stack *stack, struct caller caller);
 /* From the context of a signal; frames of the shim itself are left out. */
 void stack_capture_context(struct stack *stack, const ucontext_t *context);
 

@@ -176,8 +176,11 @@ static void bind_to_caller(struct thread *thread)
     thread->block = take_block();
     guard.thread = thread;
     guard.block = thread->block;
-    if (thread->block != NULL)
+    if (thread->block != NULL) {
         thread->block->reference = thread->reference;
+        atomic_store(&thread->block->call.number, 0); /* its last user may have been cancelled */
+        thread->block->closes = thread->block->probes = (struct close_run){0};
+    }
 }
 
 bool thread_start(void)

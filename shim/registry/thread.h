@@ -6,6 +6,7 @@
 #define OUTLIVE_REGISTRY_THREAD_H
 
 #include "base/lock.h"
+#include "registry/close_run.h"
 #include "registry/guard.h"
 #include "registry/stack_cache.h"
 
@@ -52,6 +53,19 @@ struct thread_member {
     uint64_t ticks;
 };
 #define THREAD_MEMBERS 4
+
+/* The call on a descriptor that the thread is inside of: plain stores by the thread itself, read by
+ * a thread that closes the descriptor. */
+struct thread_call {
+    _Atomic uint32_t number; /* of the descriptor, + 1; THREAD_CALL_SETS; 0: in none */
+    uint64_t generation;     /* of the descriptor */
+    const char *function;    /* a static text */
+    uintptr_t address, slot; /* of the caller */
+    const void *sets[3];     /* what poll (the first) or select was given */
+    uint64_t count;          /* of the numbers in them */
+    uint64_t ticks;          /* of the entry, for sets */
+};
+#define THREAD_CALL_SETS UINT32_MAX
 
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
@@ -114,6 +128,9 @@ struct thread_block {
     struct thread_block *next_free;
     struct stack_cache stacks;
     char *signal_stack;
+    struct thread_call call;
+    struct close_run closes, probes; /* of descriptors */
+    _Atomic uint32_t held;           /* a finding about descriptors waits: see event/held.c */
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */
     uintptr_t loading_slot, loading_return;
 };

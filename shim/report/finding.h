@@ -37,7 +37,7 @@ struct actor {
     char name[THREAD_NAME_SIZE];
 };
 
-/* One of the up to four stacks. Absent while has is false. */
+/* One of the up to five stacks. Absent while has is false. */
 struct moment {
     bool has;
     struct actor actor;
@@ -51,6 +51,11 @@ struct finding {
     char sentence[400];                     /* no line feed */
     char evidence[400];                     /* how it is known, "" if the sentence says it */
     struct moment touch, end, birth, start; /* start: of the touching thread */
+    /* Of a descriptor's number: the close of the one before, or the birth of the one after. */
+    struct moment other;
+    bool has_descriptor;
+    int number;                /* of the descriptor */
+    const char *made, *closed; /* by which calls, static texts; NULL: not known */
     bool has_object, guarded;
     uintptr_t address; /* of the object */
     size_t size;       /* as asked for; usable bytes where not guarded */

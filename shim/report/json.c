@@ -137,9 +137,19 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
             text_format(text, ",\"offset\":%lu", finding->offset);
         text_add_char(text, '}');
     }
+    if (finding->has_descriptor) {
+        text_format(text, ",\"descriptor\":{\"number\":%d", finding->number);
+        if (finding->made != NULL)
+            add_field(text, "made_by", finding->made);
+        if (finding->closed != NULL)
+            add_field(text, "closed_by", finding->closed);
+        text_add_char(text, '}');
+    }
     add_moment(text, "touch", named, MOMENT_TOUCH);
     add_moment(text, "destruction", named, MOMENT_END);
     add_moment(text, "birth", named, MOMENT_BIRTH);
     add_moment(text, "thread_start", named, MOMENT_START);
+    add_moment(text, finding->kind == KIND_USE_AFTER_CLOSE ? "earlier_close" : "new_owner", named,
+               MOMENT_OTHER);
     text_add(text, "}\n");
 }

@@ -14,6 +14,8 @@ const struct moment *finding_moment(const struct finding *finding, enum moment_k
         return &finding->end;
     case MOMENT_BIRTH:
         return &finding->birth;
+    case MOMENT_OTHER:
+        return &finding->other;
     default:
         return &finding->start;
     }
@@ -42,13 +44,21 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Second destruction";
         case KIND_TOUCH_DURING_DESTRUCTION:
             return "Touch";
+        case KIND_DOUBLE_CLOSE:
+            return "Second close";
+        case KIND_STREAM_DESCRIPTOR_CLOSED:
+            return "Close under the stream";
         default:
             return "Use";
         }
     case MOMENT_END:
-        return "Destruction";
+        return finding->kind == KIND_DOUBLE_CLOSE ? "First close"
+               : finding->has_descriptor          ? "Close"
+                                                  : "Destruction";
     case MOMENT_BIRTH:
         return "Birth";
+    case MOMENT_OTHER:
+        return finding->kind == KIND_USE_AFTER_CLOSE ? "Earlier close" : "New owner";
     default:
         return "Start";
     }
@@ -258,6 +268,8 @@ static void write_moment(struct text *text, const struct named_finding *named,
         write_milliseconds(text, clock_nanoseconds_between(moment->ticks, finding->touch.ticks));
         text_format(text, " before%s",
                     finding->kind == KIND_LATE_WRITE ? " it was noticed" : " the touch");
+    } else if (which == MOMENT_OTHER && moment->ticks > finding->touch.ticks) {
+        text_add(text, ", later");
     }
     text_add(text, ":\n");
     write_stack(text, &named->stacks[which]);
@@ -286,6 +298,18 @@ static void write_object(struct text *text, const struct named_finding *named)
     text_add(text, "\n");
 }
 
+static void write_descriptor(struct text *text, const struct finding *finding)
+{
+    if (!finding->has_descriptor)
+        return;
+    text_format(text, "  Descriptor: number %d", finding->number);
+    if (finding->made != NULL)
+        text_format(text, ", made by %s()", finding->made);
+    if (finding->closed != NULL)
+        text_format(text, ", closed by %s()", finding->closed);
+    text_add(text, "\n");
+}
+
 void render_text(struct text *text, const struct named_finding *named)
 {
     const struct finding *finding = named->finding;
@@ -296,6 +320,7 @@ void render_text(struct text *text, const struct named_finding *named)
     for (int which = 0; which < MOMENTS; which++)
         write_moment(text, named, (enum moment_kind)which);
     write_object(text, named);
+    write_descriptor(text, finding);
     if (finding->evidence[0] != '\0')
         text_format(text, "  Evidence: %s\n", finding->evidence);
     render_story(text, named);

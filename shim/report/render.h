@@ -13,7 +13,7 @@ struct named_stack {
     struct named_frame frames[STACK_FRAMES * 3];
 };
 
-enum moment_kind { MOMENT_TOUCH, MOMENT_END, MOMENT_BIRTH, MOMENT_START, MOMENTS };
+enum moment_kind { MOMENT_TOUCH, MOMENT_END, MOMENT_BIRTH, MOMENT_START, MOMENT_OTHER, MOMENTS };
 
 /* A finding and all that was found out about it when the report was written. */
 struct named_finding {

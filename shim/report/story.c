@@ -58,8 +58,8 @@ static void write_life(struct text *text, const struct named_finding *named)
 
 static bool crosses_threads(const struct finding *finding)
 {
-    return finding->kind == KIND_LATE_TOUCH && finding->end.has &&
-           finding->touch.actor.reference != finding->end.actor.reference;
+    return (finding->kind == KIND_LATE_TOUCH || finding->kind == KIND_USE_AFTER_CLOSE) &&
+           finding->end.has && finding->touch.actor.reference != finding->end.actor.reference;
 }
 
 static void write_order(struct text *text, const struct finding *finding)
@@ -70,15 +70,19 @@ static void write_order(struct text *text, const struct finding *finding)
     text_add(text, "  Order: ");
     if (thread != NULL && finding->end.ticks != 0 && thread->start_ticks > finding->end.ticks &&
         thread->origin != THREAD_APPEARED) {
-        text_add(text, "the thread was started after the destruction, so it was handed a pointer "
-                       "that was already dead\n");
+        text_format(
+            text,
+            "the thread was started after the %s, so it was handed a %s that was already dead\n",
+            finding->has_descriptor ? "close" : "destruction",
+            finding->has_descriptor ? "number" : "pointer");
         return;
     }
     text_add(text, "nothing seen stops ");
     write_actor(text, &finding->touch.actor);
     text_add(text, " before ");
     write_actor(text, &finding->end.actor);
-    text_add(text, " destroys the object: no join of it came first");
+    text_format(text, " %s: no join of it came first",
+                finding->has_descriptor ? "closes the descriptor" : "destroys the object");
     if (thread != NULL && thread->cancel_ticks != 0)
         text_add(text, " (a cancellation is only a request; a join after it is what waits)");
     text_add(text, "\n");
@@ -155,6 +159,42 @@ static void write_change(struct text *text, const struct named_finding *named)
         text_add(text, " before the destruction in ");
         write_place(text, end);
         text_add(text, ", or first thing in the destructor");
+        break;
+    case KIND_DOUBLE_CLOSE:
+        text_add(text, "one owner closes: compare the close in ");
+        write_place(text, user_frame(&named->stacks[MOMENT_TOUCH]));
+        text_add(text, " with the first one in ");
+        write_place(text, end);
+        text_add(text, "; a number that was given back may be another thread's at once");
+        break;
+    case KIND_USE_AFTER_CLOSE:
+    case KIND_REUSED_DESCRIPTOR:
+        text_add(text, "end the use in ");
+        write_place(text, user_frame(&named->stacks[MOMENT_TOUCH]));
+        text_add(text, " before the close in ");
+        write_place(text, end);
+        if (finding->touch.actor.reference != finding->end.actor.reference) {
+            text_add(text, ": stop and join ");
+            write_actor(text, &finding->touch.actor);
+            text_add(text, " first");
+        }
+        if (finding->kind == KIND_USE_AFTER_CLOSE && finding->other.has) {
+            text_add(text,
+                     "; and see whether that close meant the descriptor of the earlier close in ");
+            write_place(text, user_frame(&named->stacks[MOMENT_OTHER]));
+        }
+        break;
+    case KIND_CLOSE_WHILE_IN_USE:
+        text_add(text, "wake and join ");
+        write_actor(text, &finding->touch.actor);
+        text_add(text, " before the close in ");
+        write_place(text, end);
+        text_add(text, ": a close wakes nobody; shutdown() of a socket, or a byte in a pipe, does");
+        break;
+    case KIND_STREAM_DESCRIPTOR_CLOSED:
+        text_add(text,
+                 "close the stream, not its descriptor: its own close will hit the number again, "
+                 "whoever has it then");
         break;
     case KIND_PURE_VIRTUAL_CALL:
         text_add(text, "end the calls on the object before its destructor begins: join the thread "
@@ -248,7 +288,8 @@ static void write_timeline(struct text *text, const struct named_finding *named)
             text_add_spaces(text, used < COLUMN ? COLUMN - used : 1);
     }
     text_add(text, "\n    ");
-    write_label(text, "object", 6);
+    const char *what = finding->has_descriptor ? "descriptor" : "object";
+    write_label(text, what, text_length(what));
     write_row(text, column_of(marks, count, 'B'), 'B', column_of(marks, count, 'D'), 'D', count);
     if (finding->kind != KIND_LATE_WRITE) { /* whose thread is not known */
         text_add(text, "    ");
@@ -258,7 +299,8 @@ static void write_timeline(struct text *text, const struct named_finding *named)
         write_row(text, column_of(marks, count, 'S'), 'S', column_of(marks, count, 'X'), 'X',
                   count);
     }
-    text_format(text, "    B birth, D destruction, S start of the thread, X %s\n",
+    text_format(text, "    B birth, D %s, S start of the thread, X %s\n",
+                finding->has_descriptor ? "close" : "destruction",
                 finding->kind == KIND_LATE_WRITE ? "noticed" : "the touch");
 }
 
