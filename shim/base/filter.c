@@ -28,6 +28,7 @@ static const struct {
     {SYS_mprotect, {0, 4096, PROT_READ | PROT_WRITE}},
     {SYS_mmap, {0, 4096, PROT_NONE, ANONYMOUS | MAP_FIXED, UINT64_MAX}},
     {SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, ANONYMOUS, UINT64_MAX}},
+    {SYS_mincore, {0, 4096}},
     {SYS_madvise, {0, 4096, MADV_DONTNEED}},
     {SYS_madvise, {0, 4096, 102 /* MADV_GUARD_INSTALL */}},
     {SYS_madvise, {0, 4096, 23 /* MADV_POPULATE_WRITE */}},

@@ -65,6 +65,13 @@ bool memory_protect(void *start, size_t size, int protection)
     return system_call3(SYS_mprotect, (long)start, (long)size, protection) == 0;
 }
 
+bool memory_is_mapped(uintptr_t address)
+{
+    unsigned char resident;
+    return system_call3(SYS_mincore, (long)(address & ~(PAGE_SIZE - 1)), (long)PAGE_SIZE,
+                        (long)&resident) == 0;
+}
+
 bool memory_discard(void *start, size_t size)
 {
     return system_call3(SYS_madvise, (long)start, (long)size, MADV_DONTNEED) == 0;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define PAGE_SIZE ((size_t)4096)
 #define ROUND_UP(value, unit) (((value) + (unit)-1) / (unit) * (unit))
@@ -20,6 +21,8 @@ void *memory_map_sparse(size_t *size, size_t minimum);
 void *memory_reserve(size_t *size, size_t minimum);
 
 void memory_unmap(void *start, size_t size);
+/* Whether the address is part of some mapping, be it one that may not be touched. */
+bool memory_is_mapped(uintptr_t address);
 bool memory_protect(void *start, size_t size, int protection);
 /* Gives the pages' contents back to the kernel. */
 bool memory_discard(void *start, size_t size);

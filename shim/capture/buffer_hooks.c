@@ -12,7 +12,7 @@
 static void ask(const void *address, const char *function, struct caller caller)
 {
     int saved = errno;
-    if (arena_contains(address))
+    if (arena_contains(address) || static_object_may_hold(address))
         event_buffer(address, function, caller);
     errno = saved;
 }
@@ -21,7 +21,7 @@ static inline void before(const void *buffer, size_t size, const char *function,
                           struct caller caller)
 {
     event_waited();
-    if (__builtin_expect(size > 0 && arena_contains(buffer), 0))
+    if (__builtin_expect(size > 0 && (arena_contains(buffer) || static_object_may_hold(buffer)), 0))
         ask(buffer, function, caller);
 }
 

@@ -124,6 +124,8 @@ __asm__(".pushsection .text\n" FUNCTION(
                                        "add entry_table(%rip), %r11\n"
                                        "cmpb $0, guard_active(%rip)\n"
                                        "je 1f\n"
+                                       "cmpb $0, event_sees_all_destructors(%rip)\n"
+                                       "jne 2f\n"
                                        "cmp arena_last(%rip), %rdi\n"
                                        "jae 3f\n"
                                        "cmp arena_first(%rip), %rdi\n"

@@ -10,9 +10,12 @@
 
 static inline bool suspicious(const void *lock)
 {
-    return guard_active &&
-           (arena_contains(lock) ? atomic_load(&arena_object_or_dead(lock)->state) != OBJECT_LIVE
-                                 : *(const uint64_t *)lock >> 56 == POISON_FREED);
+    if (!guard_active)
+        return false;
+    if (arena_contains(lock))
+        return atomic_load(&arena_object_or_dead(lock)->state) != OBJECT_LIVE;
+    /* First: its page may have been taken away. */
+    return static_object_may_hold(lock) || *(const uint64_t *)lock >> 56 == POISON_FREED;
 }
 
 /* A call on a lock in a guarded object is kept while it goes on, where it waits or where some
@@ -141,11 +144,12 @@ WAITING_HOOK(pthread_rwlock_rdlock, pthread_rwlock_t, pthread_rwlock_tryrdlock,
 WAITING_HOOK(pthread_rwlock_wrlock, pthread_rwlock_t, pthread_rwlock_trywrlock,
              pthread_rwlock_clockwrlock)
 
-/* A spinlock is four bytes and may be unaligned to eight: only the arena can be asked. */
+/* A spinlock is four bytes and may be unaligned to eight: it holds no poison. */
 static inline bool suspicious_spin(const void *lock)
 {
-    return guard_active && arena_contains(lock) &&
-           atomic_load(&arena_object_or_dead(lock)->state) != OBJECT_LIVE;
+    return guard_active &&
+           (arena_contains(lock) ? atomic_load(&arena_object_or_dead(lock)->state) != OBJECT_LIVE
+                                 : static_object_may_hold(lock));
 }
 
 #define SPIN_HOOK(name)                                                                            \

@@ -80,6 +80,7 @@ int __ppoll_chk(struct pollfd *watched, nfds_t count, const struct timespec *tim
 sighandler_t bsd_signal(int number, sighandler_t handler);
 sighandler_t ssignal(int number, sighandler_t handler);
 sighandler_t __sysv_signal(int number, sighandler_t handler);
+int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 int __libc_start_main(int (*main)(int, char **, char **), int count, char **arguments,
                       void (*initialise)(void), void (*finish)(void), void (*loader_finish)(void),
                       void *stack_end);

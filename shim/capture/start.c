@@ -2,6 +2,7 @@
  * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/allocator.h"
+#include "capture/exit_hooks.h"
 #include "capture/family_hooks.h"
 #include "capture/new_hooks.h"
 #include "capture/patched_functions.h"
@@ -223,6 +224,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
         return;
     note_allocators();
     process_hooks_start();
+    exit_hooks_start();
     signals_start(&options);
     thread_appeared = threads_equip;
     (void)threads_start();

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "heap/quarantine.h"
 #include "registry/descriptor.h"
+#include "registry/static_object.h"
 #include "registry/touch.h"
 #include "report/finding.h"
 
@@ -35,6 +36,11 @@ void detect_dead_object(struct finding *finding, const struct touch *touch,
 /* The same for a block in the quarantine, by a true poison word of it; offset in bytes. */
 void detect_freed_block(struct finding *finding, const struct touch *touch,
                         const struct block *block, uint64_t offset);
+/* The same for a dead static object: by its poison, or by an address in it. */
+void detect_static_object(struct finding *finding, const struct touch *touch,
+                          const struct static_object *object, uint64_t offset, bool by_pointer);
+void detect_static_destroyed_twice(struct finding *finding, const struct touch *touch,
+                                   const struct static_object *object);
 void detect_late_write(struct finding *finding, const struct touch *noticed,
                        const struct block *block, uint32_t word, uint64_t found);
 /* offset: of the pointer that was never written, in bytes. */
@@ -90,5 +96,9 @@ struct text evidence_of(struct finding *finding);
 void write_thread(struct text *text, const struct actor *actor); /* thread T3 'monitor' */
 void write_what(struct text *text, const struct finding *finding);
 void write_when(struct text *text, const struct finding *finding);
+/* By the time and the thread. */
+struct in_handler handler_at(const struct moment *moment);
+void write_access(struct text *text, const struct finding *finding, const struct touch *touch,
+                  bool by_pointer);
 
 #endif

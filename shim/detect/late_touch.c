@@ -2,8 +2,8 @@
  * it is a late-touch, by the destroyer itself a use-after-free. */
 #include "detect/detect.h"
 
-static void write_access(struct text *text, const struct finding *finding,
-                         const struct touch *touch, bool by_pointer)
+void write_access(struct text *text, const struct finding *finding, const struct touch *touch,
+                  bool by_pointer)
 {
     write_thread(text, &finding->touch.actor);
     switch (touch->access) {

@@ -20,6 +20,17 @@ void finding_start(struct finding *finding, enum kind kind, const struct touch *
     }
 }
 
+struct in_handler handler_at(const struct moment *moment)
+{
+    const struct exit_handler *handler = exit_handler_at(moment->actor.reference, moment->ticks);
+    if (handler == NULL)
+        return (struct in_handler){0};
+    /* While it runs, symbols may not have been asked yet. */
+    return (struct in_handler){handler->function,
+                               handler->sort == EXIT_FUNCTION_PLAIN ? 0 : handler->argument,
+                               atomic_load(&handler->state) == EXIT_HANDLER_ENDED};
+}
+
 void finding_add_object(struct finding *finding, const struct object *object)
 {
     finding->has_object = true;
@@ -41,6 +52,7 @@ void finding_add_object(struct finding *finding, const struct object *object)
     finding->end.has = stack_get(object->end_stack, &finding->end.stack);
     finding->end.actor = actor_of_reference(object->end_thread);
     finding->end.ticks = object->end_ticks;
+    finding->ended_in = handler_at(&finding->end);
 }
 
 void finding_add_block(struct finding *finding, const struct block *block)
@@ -54,6 +66,7 @@ void finding_add_block(struct finding *finding, const struct block *block)
                                           : site_frames(block->where, &finding->end.stack);
     finding->end.actor = actor_of_reference(block->end_thread);
     finding->end.ticks = block->end_ticks;
+    finding->ended_in = handler_at(&finding->end);
 }
 
 struct text sentence_of(struct finding *finding)
@@ -86,6 +99,8 @@ void write_what(struct text *text, const struct finding *finding)
     }
     if (!finding->has_object)
         text_add(text, "an object destroyed long ago (its history was dropped)");
+    else if (finding->is_static)
+        text_add_char(text, FINDING_OBJECT_NAME);
     else if (finding->guarded)
         text_format(text, "a %zu-byte object from %s", finding->size, origin_name(finding->origin));
     else
@@ -111,4 +126,8 @@ void write_when(struct text *text, const struct finding *finding)
         write_thread(text, &finding->end.actor);
         text_format(text, " had %s it", ended);
     }
+    if (finding->is_static)
+        text_add(text, " at exit");
+    if (finding->ended_in.function != 0)
+        text_add_char(text, FINDING_HANDLER_NAME);
 }

@@ -61,6 +61,22 @@ static bool is_wild(const void *self)
     return (uintptr_t)self >> event_address_bits != 0;
 }
 
+/* A second destructor on a dead static object that nothing was made in since. */
+static bool destroy_static(uintptr_t function, void *self, struct caller caller)
+{
+    struct static_object *object = static_untouched(self);
+    if (object == NULL || object->poisoned == 0 || (uintptr_t)self != object->address ||
+        static_may_be_new(object))
+        return false;
+    struct touch touch;
+    struct finding finding;
+    capture_entry(&touch, function, self, caller);
+    detect_static_destroyed_twice(&finding, &touch, object);
+    tell(&finding);
+    static_object_forget(object);
+    return true;
+}
+
 /* A freed block that begins where the object began. Inside one an object may lie that the program
  * makes in place: only the start, where a vtable or the first member was, is asked. */
 static const struct block *dead_block(const void *self)
@@ -90,12 +106,15 @@ void event_destructor_entered(uintptr_t function, void *self, struct caller call
     if (!event_heap_watched || !guard_enter())
         return;
     const struct block *block;
+    note_destructor(function, (uintptr_t)self);
     if (arena_contains(self))
         destroy_guarded(function, self, caller);
     else if (is_wild(self))
         tell_wild(function, self, caller);
     else if ((block = dead_block(self)) != NULL)
         tell_double(function, self, caller, NULL, block);
+    else if (static_object_may_hold(self))
+        (void)destroy_static(function, self, caller);
     guard_leave();
 }
 

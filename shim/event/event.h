@@ -8,6 +8,7 @@
 #include "detect/detect.h"
 #include "heap/arena.h"
 #include "heap/quarantine.h"
+#include "registry/exit_handler.h"
 #include "registry/site.h"
 
 /* The allocator below the shim, resolved by the capture layer. */
@@ -126,6 +127,8 @@ void event_sent(const void *address, size_t length, const char *function, struct
 extern unsigned event_address_bits __attribute__((visibility("hidden"))); /* of user addresses */
 void event_destructor_entered(uintptr_t function, void *self, struct caller caller);
 void event_member_entered(uintptr_t function, bool has_this, void *self, struct caller caller);
+/* Every destructor's entry is to be told, not only those of what may be dead. */
+extern bool event_sees_all_destructors __attribute__((visibility("hidden")));
 /* How many destructors and member functions tell, for the coverage line. */
 extern uint32_t event_destructors_seen __attribute__((visibility("hidden")));
 extern uint32_t event_members_watched __attribute__((visibility("hidden")));
@@ -146,6 +149,21 @@ static inline bool event_destroying(void)
 
 /* dlopen was entered, with this return slot. Without the guard. */
 void event_loading(struct caller caller);
+/* dlclose was entered, with this return slot; and it has returned. Without the guard. */
+void event_unloading(struct caller caller);
+void event_unloaded(void);
+
+/* An exit handler is registered: the record to call in its place, or NULL where there is no memory
+ * for one. At any time, without the guard: from inside the program's allocator, or before
+ * event_start(). */
+struct exit_handler *event_exit_registered(uintptr_t function, uintptr_t argument,
+                                           uintptr_t library, struct caller caller);
+void event_exit_dropped(struct exit_handler *handler); /* it could not be registered */
+/* Around the call of a handler, at exit or because its library is unloaded; caller: libc's. In the
+ * end a static object of the handler is dead. Without the guard. */
+void event_exit_handler_begins(struct exit_handler *handler, bool unloading, struct caller caller);
+void event_exit_handler_ended(struct exit_handler *handler, bool unloading, struct caller caller);
+
 /* Set by the capture layer: the calling thread is in dlopen, or was; caller: of its allocation.
  * True: it still is. Between guard_enter() and guard_leave(). */
 extern bool (*event_look_at_libraries)(struct thread_block *block, struct caller caller)

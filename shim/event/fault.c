@@ -6,6 +6,7 @@
 #include "base/output.h"
 #include "base/system.h"
 #include "heap/arena.h"
+#include "heap/static_poison.h"
 #include "registry/phase.h"
 
 #include <signal.h>
@@ -16,8 +17,12 @@ bool report_poison(const struct touch *touch, uint64_t word)
     struct poison poison = poison_parts(word);
     if (poison.kind == POISON_FREED) {
         const struct block *block = quarantine_find(word);
+        uint64_t offset;
+        struct static_object *object = block != NULL ? NULL : static_poison_find(word, &offset);
+        if (object != NULL)
+            tell_static(touch, object, offset, true);
         if (block == NULL)
-            return false;
+            return object != NULL;
         detect_freed_block(&finding, touch, block, (uint64_t)poison.offset * 8);
     } else {
         struct object *object = object_of_number(poison.id);
@@ -98,7 +103,9 @@ bool event_fault(const struct fault *fault)
             report_or_stop(&finding);
             gone = object != NULL && arena_reopen(object);
         }
-    } else if (!fault->sent && !fault->has_address) {
+    } else if (!fault->sent && fault->has_address) {
+        gone = fault_in_static(&touch);
+    } else if (!fault->sent) {
         (void)explain_by_poison(&touch, fault);
     } else if (fault->signal == SIGABRT && fault->sent) {
         explained = held_explains_abort(&fault->stack);

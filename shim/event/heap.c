@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "heap/arena.h"
+#include "heap/static_poison.h"
 #include "registry/site.h"
 
 static struct {
@@ -17,6 +18,11 @@ void heap_events_start(const struct options *options, const struct allocator *al
     heap.poison_malloc = options->poison_malloc;
     heap.allocator = *allocator;
     heap.may_wait = allocator->usable == allocator->usable_of_new;
+}
+
+bool is_allocators(uintptr_t address)
+{
+    return heap.allocator.is_caller != NULL && heap.allocator.is_caller(address);
 }
 
 /* From here until tell() or report_prepared() an exit waits: the thread may be about to report. */
@@ -273,10 +279,28 @@ void tell_late_write(const struct block *block, uint32_t word, uint64_t found)
     tell(&finding);
 }
 
+/* Of a lock or a buffer. */
+static bool touch_static(enum access access, const void *address, const char *function,
+                         struct caller caller)
+{
+    struct static_object *object = static_untouched(address);
+    if (object == NULL)
+        return false;
+    struct touch touch;
+    capture_touch(&touch, access, address, function, caller);
+    tell_static(&touch, object, (uintptr_t)address - object->address, false);
+    report_prepared();
+    return true;
+}
+
 void event_lock_slow(const void *address, const char *function, struct caller caller)
 {
     if (!guard_enter())
         return;
+    if (static_object_may_hold(address) && touch_static(ACCESS_LOCK, address, function, caller)) {
+        guard_leave();
+        return;
+    }
     struct touch touch;
     struct finding finding;
     struct object *object = arena_contains(address) ? arena_object(address) : NULL;
@@ -299,8 +323,20 @@ void event_lock_slow(const void *address, const char *function, struct caller ca
     guard_leave();
 }
 
+static void buffer_in_static(const void *address, const char *function, struct caller caller)
+{
+    if (!guard_enter())
+        return;
+    (void)touch_static(ACCESS_SYSTEM, address, function, caller);
+    guard_leave();
+}
+
 void event_buffer(const void *address, const char *function, struct caller caller)
 {
+    if (!arena_contains(address)) {
+        buffer_in_static(address, function, caller);
+        return;
+    }
     struct object *object = arena_object(address);
     if (object == NULL || atomic_load(&object->state) != OBJECT_DEAD ||
         atomic_load(&object->opened) || !guard_enter())

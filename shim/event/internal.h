@@ -3,6 +3,7 @@
 #define OUTLIVE_EVENT_INTERNAL_H
 
 #include "event/event.h"
+#include "registry/static_object.h"
 #include "report/report.h"
 
 void heap_events_start(const struct options *options, const struct allocator *allocator);
@@ -14,6 +15,20 @@ void tell_late_write(const struct block *block, uint32_t word, uint64_t found);
 void report_or_stop(struct finding *finding);
 /* From when the object's end is filled in until its memory is taken away: who is still in it? */
 void tell_touches(struct object *object);
+/* The address is a return address into the program's allocator itself. */
+bool is_allocators(uintptr_t address);
+/* A destructor was entered while an array may be destroyed. */
+void note_destructor(uintptr_t function, uintptr_t self);
+/* A touch of a dead static object, at an offset; by_pointer: of its poison, which was found there.
+ */
+void tell_static(const struct touch *touch, struct static_object *object, uint64_t offset,
+                 bool by_pointer);
+/* The dead object that holds the address, if no new one was seen to be made there; or NULL. */
+struct static_object *static_untouched(const void *address);
+/* A new object may have been made in its place since, without a trace. */
+bool static_may_be_new(const struct static_object *object);
+/* A fault at touch->address: true where it was a dead static object's, and is to be run again. */
+bool fault_in_static(const struct touch *touch);
 /* If the word is true poison: reports what it names and returns true. */
 bool report_poison(const struct touch *touch, uint64_t word);
 

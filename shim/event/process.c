@@ -11,6 +11,7 @@
 #include "registry/descriptor_quarantine.h"
 #include "registry/phase.h"
 #include "registry/site.h"
+#include "registry/static_object.h"
 
 static const struct options *options;
 bool event_heap_watched;
@@ -128,6 +129,7 @@ void event_prepare_fork(void)
     patch_prepare_fork();
     thread_prepare_fork();
     descriptor_quarantine_prepare_fork();
+    static_object_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
@@ -143,6 +145,7 @@ void event_forked(bool child)
         arena_forked(child);
     }
     descriptor_quarantine_forked(child);
+    static_object_forked(child);
     thread_forked(child);
     patch_forked(child);
     if (!child)

@@ -69,6 +69,8 @@ struct thread_call {
 
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
+struct exit_handler;
+
 struct thread {
     enum thread_state state;
     enum thread_origin origin;
@@ -94,6 +96,7 @@ struct thread {
     struct thread_touch touches[THREAD_TOUCHES];
     struct thread_member members[THREAD_MEMBERS]; /* the innermost last */
     uint32_t member_count;
+    struct exit_handler *exit_handler; /* the innermost that it is in; see exit_handler.h */
     char name[THREAD_NAME_SIZE];
     uint32_t next; /* slot + 1 of the next in the handle's chain or the queue of the finished */
     uint32_t previous;
@@ -133,6 +136,7 @@ struct thread_block {
     _Atomic uint32_t held;           /* a finding about descriptors waits: see event/held.c */
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */
     uintptr_t loading_slot, loading_return;
+    uintptr_t unloading_slot, unloading_return; /* of dlclose, while it runs */
 };
 
 #define THREAD_BLOCKS_MAXIMUM 1024

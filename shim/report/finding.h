@@ -45,6 +45,18 @@ struct moment {
     struct stack stack;
 };
 
+/* Names that are known only when the report is written stand in a sentence as one of these. */
+#define FINDING_OBJECT_NAME '\1'  /* of the static object */
+#define FINDING_HANDLER_NAME '\2' /* ' in the exit handler f': where it was destroyed */
+#define FINDING_RUNNING_NAME '\3' /* ', while it ran the exit handler f' */
+
+/* The exit handler in which something happened. */
+struct in_handler {
+    uintptr_t function; /* 0: in none */
+    uintptr_t object;   /* the static object that it destroys, or 0 */
+    bool had_ended;     /* at the touch */
+};
+
 struct finding {
     enum kind kind;
     enum grade grade;
@@ -57,6 +69,8 @@ struct finding {
     int number;                /* of the descriptor */
     const char *made, *closed; /* by which calls, static texts; NULL: not known */
     bool has_object, guarded;
+    bool is_static; /* its size is 0 where unknown */
+    struct in_handler ended_in, touched_in;
     uintptr_t address; /* of the object */
     size_t size;       /* as asked for; usable bytes where not guarded */
     bool size_is_usable;

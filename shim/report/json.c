@@ -90,6 +90,17 @@ static void add_stack(struct text *text, const struct named_stack *stack)
     text_add_char(text, ']');
 }
 
+static void add_name(struct text *text, const char *field, const struct named_finding *named)
+{
+    char name[512];
+    struct text words = text_in(name, sizeof name);
+    if (named->finding->is_static)
+        write_static_object(&words, named->finding->address, named->type);
+    else
+        write_exit_handler(&words, &named->finding->ended_in);
+    add_field(text, field, name);
+}
+
 static void add_moment(struct text *text, const char *name, const struct named_finding *named,
                        enum moment_kind which)
 {
@@ -118,7 +129,7 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
     add_field(text, "kind", kind_rows[finding->kind].name);
     add_field(text, "grade", grade_name(finding->grade));
     text_format(text, ",\"suppressed\":%s", suppressed ? "true" : "false");
-    add_field(text, "sentence", finding->sentence);
+    add_field(text, "sentence", named->sentence);
     if (finding->evidence[0] != '\0')
         add_field(text, "evidence", finding->evidence);
     add_field(text, "phase", phase_is_shutdown() ? "shutdown" : "running");
@@ -131,6 +142,8 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
         add_address(text, "address", finding->address);
         if (finding->guarded)
             add_field(text, "origin", origin_name(finding->origin));
+        if (finding->is_static)
+            add_name(text, "static_name", named);
         if (named->type != NULL)
             add_field(text, "object_type", named->type);
         if (finding->has_offset)
@@ -145,6 +158,8 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
             add_field(text, "closed_by", finding->closed);
         text_add_char(text, '}');
     }
+    if (finding->ended_in.function != 0)
+        add_name(text, "destroyed_in", named);
     add_moment(text, "touch", named, MOMENT_TOUCH);
     add_moment(text, "destruction", named, MOMENT_END);
     add_moment(text, "birth", named, MOMENT_BIRTH);

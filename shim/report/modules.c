@@ -2,6 +2,7 @@
 #include "report/modules.h"
 
 #include "base/output.h"
+#include "base/probe.h"
 #include "base/system.h"
 #include "base/text.h"
 
@@ -71,26 +72,45 @@ static void read_build_id(struct module *module, const char *notes, size_t size)
     }
 }
 
-/* The first mapping holds the ELF header and, as linkers lay files out, the program headers and
- * the build-id note. */
+/* The start of a file's first mapping, which may be gone meanwhile: files are mapped for a moment
+ * only where symbols are read, and libraries are unloaded. */
+static const char *copy_start(const struct module *module, size_t *readable)
+{
+    static uint64_t copy[512];
+    if (*readable > sizeof copy)
+        *readable = sizeof copy;
+    for (size_t i = 0; i < *readable / sizeof *copy; i++)
+        if (!probe_word((const void *)(module->start + i * sizeof *copy), &copy[i]))
+            *readable = 0;
+    return (const char *)copy;
+}
+
+/* It holds the ELF header and, as linkers lay files out, the program headers and the build-id note.
+ */
 static void read_header(struct module *module, size_t readable)
 {
-    const Elf64_Ehdr *header = (const Elf64_Ehdr *)module->start;
+    const char *start = copy_start(module, &readable);
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)start;
     module->bias = module->start;
     if (readable < sizeof *header || __builtin_memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
         header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phentsize != sizeof(Elf64_Phdr) ||
         header->e_phoff > readable ||
         (uint64_t)header->e_phnum * sizeof(Elf64_Phdr) > readable - header->e_phoff)
         return;
-    const Elf64_Phdr *segments = (const Elf64_Phdr *)(module->start + header->e_phoff);
+    const Elf64_Phdr *segments = (const Elf64_Phdr *)(start + header->e_phoff);
     for (size_t i = 0; i < header->e_phnum; i++)
         if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
             module->bias = module->start - segments[i].p_vaddr;
+    /* Data without contents lies behind what is mapped of the file. */
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        uintptr_t end = module->bias + segments[i].p_vaddr + segments[i].p_memsz;
+        if (segments[i].p_type == PT_LOAD && end > module->end)
+            module->end = end;
+    }
     for (size_t i = 0; i < header->e_phnum; i++)
         if (segments[i].p_type == PT_NOTE && segments[i].p_offset <= readable &&
             segments[i].p_filesz <= readable - segments[i].p_offset)
-            read_build_id(module, (const char *)module->start + segments[i].p_offset,
-                          segments[i].p_filesz);
+            read_build_id(module, start + segments[i].p_offset, segments[i].p_filesz);
 }
 
 static void add_line(const char *line, size_t length)
@@ -105,7 +125,7 @@ static void add_line(const char *line, size_t length)
     struct module *last = module_count == 0 ? NULL : &modules[module_count - 1];
     if (last != NULL && offset != 0 && text_length(last->path) == path_length &&
         __builtin_memcmp(last->path, path, path_length) == 0) {
-        last->end = end;
+        last->end = end > last->end ? end : last->end;
         return;
     }
     if (module_count == MODULES || paths_used + path_length + 1 > sizeof paths || offset != 0)

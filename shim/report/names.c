@@ -264,6 +264,13 @@ const char *names_class_of_vtable(uint64_t word)
     return next_field(&name);
 }
 
+const char *names_of_data(uintptr_t address)
+{
+    const struct module *module = modules_find(address);
+    const char *answer = module == NULL ? "" : ask_about(module, "V ", address);
+    return *answer == '\0' ? NULL : next_field(&answer);
+}
+
 const char *names_class_of_destructor(uintptr_t function)
 {
     const struct module *module = modules_find(function);

@@ -32,6 +32,8 @@ void names_begin(void);
 size_t names_of(uintptr_t address, bool exact, struct named_frame *frames, size_t most);
 /* The class whose vtable the word points into, or NULL. */
 const char *names_class_of_vtable(uint64_t word);
+/* The data symbol that covers the address, or NULL. */
+const char *names_of_data(uintptr_t address);
 /* The type that the allocation at that return address made, or NULL. */
 const char *names_type_of_allocation(uintptr_t address, size_t size);
 /* The class, or the classes joined by " or ", whose destructor begins there, or NULL. */

@@ -29,6 +29,7 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
         case KIND_LATE_TOUCH:
             return "Late touch";
         case KIND_USE_AFTER_FREE:
+        case KIND_USE_AFTER_DESTRUCTION:
             return "Use";
         case KIND_LATE_WRITE:
             return "Noticed";
@@ -77,7 +78,7 @@ static void name_stack(struct named_stack *named, const struct stack *stack)
     }
 }
 
-void name_finding(struct named_finding *named, const struct finding *finding)
+static void name_moments(struct named_finding *named, const struct finding *finding)
 {
     named->finding = finding;
     named->type = named->destroyed = NULL;
@@ -98,6 +99,13 @@ void name_finding(struct named_finding *named, const struct finding *finding)
         named->type = names_class_of_vtable(finding->first_word);
     if (named->type == NULL)
         named->type = named->destroyed;
+}
+
+void name_finding(struct named_finding *named, const struct finding *finding)
+{
+    name_moments(named, finding);
+    struct text sentence = text_in(named->sentence, sizeof named->sentence);
+    write_sentence(&sentence, named);
 }
 
 bool frame_is_standard(const struct named_frame *frame)
@@ -132,7 +140,7 @@ const struct named_frame *user_frame(const struct named_stack *stack)
     return stack->count > 0 ? &stack->frames[0] : NULL;
 }
 
-static const char *base_name(const char *path)
+const char *base_name(const char *path)
 {
     const char *name = path;
     for (; *path != '\0'; path++)
@@ -263,6 +271,11 @@ static void write_moment(struct text *text, const struct named_finding *named,
     write_actor(text, &moment->actor);
     if (moment->actor.tid != 0)
         text_format(text, " (tid %d)", moment->actor.tid);
+    if (which == MOMENT_END && finding->ended_in.function != 0) {
+        text_add(text, ", in ");
+        write_exit_handler(text, &finding->ended_in);
+        text_add(text, finding->ended_in.had_ended ? ", which had ended" : ", which still runs");
+    }
     if (which != MOMENT_TOUCH && moment->ticks != 0 && finding->touch.ticks > moment->ticks) {
         text_add(text, ", ");
         write_milliseconds(text, clock_nanoseconds_between(moment->ticks, finding->touch.ticks));
@@ -280,8 +293,15 @@ static void write_object(struct text *text, const struct named_finding *named)
     const struct finding *finding = named->finding;
     if (!finding->has_object)
         return;
-    text_format(text, "  Object: %zu %sbytes", finding->size,
-                finding->size_is_usable ? "usable " : "");
+    text_add(text, "  Object: ");
+    if (finding->is_static) {
+        write_static_object(text, finding->address, NULL);
+        text_add(text, ", ");
+    }
+    if (finding->is_static && finding->size == 0)
+        text_add(text, "of unknown size");
+    else
+        text_format(text, "%zu %sbytes", finding->size, finding->size_is_usable ? "usable " : "");
     if (finding->guarded)
         text_format(text, " from %s", origin_name(finding->origin));
     text_format(text, " at 0x%lx", finding->address);
@@ -292,7 +312,7 @@ static void write_object(struct text *text, const struct named_finding *named)
         text_format(text, ", destroyed as %s", named->destroyed);
     if (finding->has_offset)
         text_format(text, "; touched at offset %lu", finding->offset);
-    if (!finding->guarded)
+    if (!finding->guarded && !finding->is_static)
         text_add(text, "; from a busy allocation site, so its birth was not kept (guard_per_site= "
                        "keeps more)");
     text_add(text, "\n");
@@ -316,7 +336,7 @@ void render_text(struct text *text, const struct named_finding *named)
     static const char *const words[] = {
         [POSSIBLE] = "NOTE", [IMMINENT] = "WARNING", [CONFIRMED] = "ERROR"};
     text_format(text, "==%d==%s: outlive: %s (%s): %s\n", system_process(), words[finding->grade],
-                kind_rows[finding->kind].name, grade_name(finding->grade), finding->sentence);
+                kind_rows[finding->kind].name, grade_name(finding->grade), named->sentence);
     for (int which = 0; which < MOMENTS; which++)
         write_moment(text, named, (enum moment_kind)which);
     write_object(text, named);

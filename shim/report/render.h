@@ -21,6 +21,7 @@ struct named_finding {
     struct named_stack stacks[MOMENTS];
     const char *type;      /* of the object, or NULL */
     const char *destroyed; /* class of the destructor that ran on it, or NULL */
+    char sentence[1024];   /* with the names that it lacked */
 };
 
 const struct moment *finding_moment(const struct finding *finding, enum moment_kind which);
@@ -33,6 +34,12 @@ const struct named_frame *user_frame(const struct named_stack *stack);
 bool frame_is_standard(const struct named_frame *frame);
 /* Function, or module+offset. */
 void write_place(struct text *text, const struct named_frame *frame);
+const char *base_name(const char *path);
+/* `global std::set debug_filters`; type may be NULL. */
+void write_static_object(struct text *text, uintptr_t address, const char *type);
+/* `the exit handler clean_up`, `the destructor of global std::set debug_filters`. */
+void write_exit_handler(struct text *text, const struct in_handler *handler);
+void write_sentence(struct text *text, const struct named_finding *named);
 void write_actor(struct text *text, const struct actor *actor);
 /* The watched member functions that the thread is inside of, by what it noted and by its stack: a
  * line each, or the start of one, between `before` and `after`. */

@@ -98,8 +98,12 @@ static void write_change(struct text *text, const struct named_finding *named)
     case KIND_LATE_TOUCH: {
         const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
         bool joinable = thread != NULL && thread->origin == THREAD_CREATED && !thread->detached;
-        text_add(text, "before the destruction in ");
-        write_place(text, end);
+        if (finding->is_static || finding->ended_in.function != 0) {
+            text_add(text, "before exit");
+        } else {
+            text_add(text, "before the destruction in ");
+            write_place(text, end);
+        }
         text_add(text, ", make ");
         write_actor(text, &finding->touch.actor);
         if (joinable)
@@ -117,6 +121,12 @@ static void write_change(struct text *text, const struct named_finding *named)
         }
         break;
     }
+    case KIND_USE_AFTER_DESTRUCTION:
+        text_add(text,
+                 "destroy the object later: make it in a function that its users' constructors "
+                 "call, so that it is older than they are, or leave it for good (new without "
+                 "delete)");
+        break;
     case KIND_USE_AFTER_FREE:
         text_add(text, "do not use the object after its destruction in ");
         write_place(text, end);
