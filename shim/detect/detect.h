@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 #include "heap/quarantine.h"
-#include "registry/static_object.h"
 #include "registry/descriptor.h"
+#include "registry/static_object.h"
 #include "registry/touch.h"
 #include "report/finding.h"
 

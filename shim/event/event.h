@@ -82,14 +82,17 @@ void event_finish_frees(void);
 /* The calling thread's finding about a descriptor waited until now: see held.c. */
 void event_held_slow(void);
 
-/* The calling thread is about to wait for something: its burst of frees, if any, is over. */
+/* The calling thread has waited for something, or is about to: its burst of frees, if any, is over.
+ */
 static inline void event_waited(void)
 {
+    struct thread_block *block = guard.block;
     quarantine_end_burst();
-    if (__builtin_expect(guard.block != NULL && guard.block->has_waiting, 0))
+    if (block == NULL)
+        return;
+    if (__builtin_expect(block->has_waiting, 0))
         event_finish_frees();
-    if (guard.block != NULL &&
-        __builtin_expect(atomic_load_explicit(&guard.block->held, memory_order_relaxed) != 0, 0))
+    if (__builtin_expect(atomic_load_explicit(&block->held, memory_order_relaxed) != 0, 0))
         event_held_slow();
 }
 /* Tries to resize a guarded object where it is. */
