@@ -66,8 +66,6 @@ USE_HOOK(int, timerfd_settime,
 USE_HOOK(int, timerfd_gettime, (int descriptor, struct itimerspec *time), (descriptor, time), false)
 USE_HOOK(int, eventfd_read, (int descriptor, eventfd_t *value), (descriptor, value), false)
 USE_HOOK(int, eventfd_write, (int descriptor, eventfd_t value), (descriptor, value), false)
-USE_HOOK(int, sendmmsg, (int descriptor, struct mmsghdr *messages, unsigned count, int flags),
-         (descriptor, messages, count, flags), false)
 USE_HOOK(int, fallocate, (int descriptor, int mode, off_t offset, off_t length),
          (descriptor, mode, offset, length), false)
 USE_HOOK(int, fallocate64, (int descriptor, int mode, off64_t offset, off64_t length),
