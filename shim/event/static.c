@@ -146,6 +146,7 @@ void event_unloading(struct caller caller)
         guard.block->unloading_slot = caller.slot;
         guard.block->unloading_return = caller.address;
     }
+    unload_begins(caller);
     guard_leave();
 }
 
@@ -153,9 +154,11 @@ void event_unloaded(void)
 {
     if (guard.block != NULL)
         guard.block->unloading_slot = 0;
-    if (static_objects() == 0 || !guard_enter())
+    if (!guard_enter())
         return;
-    static_objects_sweep();
+    if (static_objects() != 0)
+        static_objects_sweep();
+    unload_ended();
     guard_leave();
 }
 
