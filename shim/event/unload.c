@@ -10,13 +10,12 @@
 #include "registry/library.h"
 #include "registry/waiting.h"
 
-/* A thread that was inside a library when dlclose was entered. */
+/* A thread that was inside some library when dlclose was entered. */
 struct user {
     thread_reference thread;
-    bool by_start;           /* only its start routine tells */
-    uintptr_t pointer;       /* where it waited */
-    uintptr_t slot, address; /* of and in a return slot into the library; slot 0: it waits there */
-    uint32_t stack;          /* kept */
+    bool by_start;     /* only its start routine tells */
+    uintptr_t pointer; /* where it waited; 0: in dlclose */
+    uint32_t stack;    /* kept */
 };
 
 /* A dlclose that runs. */
@@ -97,11 +96,10 @@ static enum look look_at(const struct unloading *unloading, const struct thread 
         return LOOK_UNKNOWN; /* the stack did not stand still */
     if (inside == stack.count)
         return LOOK_OUTSIDE;
-    *user = (struct user){.thread = thread->reference, .pointer = waiting.pointer};
-    user->address = stack.frames[inside];
-    user->slot = inside == 0 ? 0 : scan(unloading, thread, waiting.pointer, user->address);
-    user->stack = stack_keep_frames(stack.frames, stack.count);
-    return inside == 0 || user->slot != 0 ? LOOK_INSIDE : LOOK_OUTSIDE;
+    *user = (struct user){.thread = thread->reference,
+                          .pointer = waiting.pointer,
+                          .stack = stack_keep_frames(stack.frames, stack.count)};
+    return LOOK_INSIDE;
 }
 
 static bool is_in_start_routine(const struct thread *thread)
@@ -152,17 +150,10 @@ static void look_at_threads(struct unloading *unloading)
 /* The caller itself may be in the library that it closes. */
 static void look_at_own_stack(struct unloading *unloading)
 {
-    struct stack stack;
-    uint32_t kept = unloading->libraries[0]->unload.stack;
-    if (guard.thread == NULL || !stack_get(kept, &stack))
-        return;
-    for (uint32_t i = 0; i < stack.count; i++)
-        if (library_of(unloading, stack.frames[i]) != NULL) {
-            const struct user user = {
-                .thread = guard.thread->reference, .address = stack.frames[i], .stack = kept};
-            add_user(unloading, &user);
-            return;
-        }
+    const struct user user = {.thread = guard.thread == NULL ? 0 : guard.thread->reference,
+                              .stack = unloading->libraries[0]->unload.stack};
+    if (user.thread != 0)
+        add_user(unloading, &user);
 }
 
 /* A dlclose that was left by longjmp lies no deeper on the stack. */
@@ -170,8 +161,10 @@ static struct unloading *take_unloading(uintptr_t slot)
 {
     pid_t own = system_thread();
     for (size_t i = 0; i < UNLOADINGS; i++)
-        if (atomic_load(&unloadings[i].taken) == own && unloadings[i].slot <= slot)
+        if (atomic_load(&unloadings[i].taken) == own && unloadings[i].slot <= slot) {
+            library_forget(unloadings[i].libraries, unloadings[i].library_count);
             atomic_store(&unloadings[i].taken, 0);
+        }
     for (size_t i = 0; i < UNLOADINGS; i++) {
         pid_t nobody = 0;
         if (atomic_compare_exchange_strong(&unloadings[i].taken, &nobody, own)) {
@@ -209,12 +202,13 @@ static struct unloading *own_unloading(void)
     return found;
 }
 
-/* It has not left meanwhile, as when the library's own destructor waits for it. */
-static bool is_still_inside(const struct user *user)
+/* It has not left meanwhile, as when the library's own destructor waits for it. address: on its
+ * stack, or where it waits. */
+static bool is_still_inside(const struct unloading *unloading, const struct user *user,
+                            uintptr_t address)
 {
     const struct thread *thread = thread_of_reference(user->thread);
     struct waiting waiting;
-    uint64_t word;
     if (thread == NULL || thread == guard.thread)
         return thread != NULL;
     if (user->by_start)
@@ -226,9 +220,8 @@ static bool is_still_inside(const struct user *user)
             return false;
         if (waiting_of(thread->tid, &waiting))
             return waiting.pointer == user->pointer &&
-                   (user->slot == 0
-                        ? waiting.address == user->address
-                        : probe_word((const void *)user->slot, &word) && word == user->address);
+                   (waiting.address == address ||
+                    scan(unloading, thread, waiting.pointer, address) != 0);
     }
     return false;
 }
@@ -250,16 +243,20 @@ static void leave_behind(const struct user *user)
 static void tell_user(const struct unloading *unloading, const struct user *user)
 {
     struct thread *thread = thread_of_reference(user->thread);
-    uintptr_t inside = user->by_start && thread != NULL ? (uintptr_t)thread->entry : user->address;
-    const struct library *library = library_of(unloading, inside);
-    if (library == NULL || !is_still_inside(user))
+    struct touch touch = {.thread = thread};
+    const struct library *library = NULL;
+    if (thread == NULL || !stack_get(user->stack, &touch.stack))
         return;
-    struct touch touch = {.thread = thread, .address = inside};
+    for (uint32_t i = 0; i < touch.stack.count && library == NULL; i++) {
+        touch.address = touch.stack.frames[i];
+        library = library_of(unloading, touch.address);
+    }
+    if (library == NULL || !is_still_inside(unloading, user, touch.address))
+        return;
     struct finding finding;
     report_prepare();
     leave_behind(user);
     thread_refresh_name(thread);
-    (void)stack_get(user->stack, &touch.stack);
     detect_unload_while_in_use(&finding, &touch, library, user->by_start);
     tell(&finding);
 }
@@ -362,10 +359,12 @@ void unload_ended(void)
     atomic_store(&unloading->taken, 0);
 }
 
+/* Whoever was in dlclose is not there in the child. */
 void unload_forked(void)
 {
     for (size_t i = 0; i < UNLOADINGS; i++)
-        atomic_store(&unloadings[i].taken, 0);
+        if (atomic_exchange(&unloadings[i].taken, 0) != 0)
+            library_forget(unloadings[i].libraries, unloadings[i].library_count);
 }
 
 /* What was registered at that address, if anything. */

@@ -249,6 +249,15 @@ size_t library_left(struct library **list, size_t count)
     return gone;
 }
 
+void library_forget(struct library **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t leaving = LIBRARY_LEAVING;
+        if (list[i] != NULL)
+            (void)atomic_compare_exchange_strong(&list[i]->state, &leaving, LIBRARY_UNUSED);
+    }
+}
+
 const struct library *library_of_number(uint32_t number)
 {
     uint32_t state = atomic_load(&libraries[number].state);

@@ -56,6 +56,9 @@ size_t library_leaving(struct library **list, size_t most, struct caller caller)
  * front. Returns how many. */
 size_t library_left(struct library **list, size_t count);
 
+/* It will not return. */
+void library_forget(struct library **list, size_t count);
+
 /* The library that was last at the address, which nothing may be at now; or NULL. */
 const struct library *library_at(uintptr_t address);
 /* Numbers below LIBRARIES; NULL where it is not of a library that is gone, or is about to go. */
