@@ -152,9 +152,10 @@ static inline bool event_destroying(void)
 /* dlopen was entered, with this return slot; for that file. Without the guard. */
 void event_loading(struct caller caller);
 void event_opening(const char *file, struct caller caller);
-/* dlclose was entered, with this return slot; and it has returned. Without the guard. */
-void event_unloading(struct caller caller);
-void event_unloaded(void);
+/* dlclose was entered, with this return slot; and it has returned. Gives and takes what the thread
+ * was in before. Without the guard. */
+struct thread_unloading event_unloading(struct caller caller);
+void event_unloaded(struct thread_unloading outer);
 
 /* The program has asked for that function to be called; 0: it takes that back. Worth telling once
  * library_any_opened is set. And what it does with keys and timers of which some callback was kept

@@ -176,18 +176,34 @@ static struct unloading *take_unloading(uintptr_t slot)
     return NULL;
 }
 
-void unload_begins(struct caller caller)
+static void begin(struct caller caller)
 {
-    if (!atomic_load(&library_any_opened))
-        return;
     struct unloading *unloading = take_unloading(caller.slot);
     if (unloading == NULL)
         return;
-    unloading->library_count = library_leaving(unloading->libraries, LEAVING_MOST, caller);
+    unloading->library_count =
+        library_leaving(unloading->libraries, LEAVING_MOST, guard.block->unloading.stack);
     if (unloading->library_count == 0)
         return;
     look_at_own_stack(unloading);
     look_at_threads(unloading);
+}
+
+struct thread_unloading event_unloading(struct caller caller)
+{
+    struct thread_unloading outer = {0};
+    if (!guard_enter())
+        return outer;
+    (void)thread_current();
+    if (guard.block != NULL) {
+        outer = guard.block->unloading;
+        guard.block->unloading =
+            (struct thread_unloading){caller.slot, caller.address, stack_keep(caller)};
+        if (atomic_load(&library_any_opened))
+            begin(caller);
+    }
+    guard_leave();
+    return outer;
 }
 
 /* The innermost dlclose of this thread. */
@@ -345,9 +361,9 @@ static void tell_all_registered(const struct unloading *unloading)
     }
 }
 
-void unload_ended(void)
+static void end(void)
 {
-    struct unloading *unloading = atomic_load(&library_any_opened) ? own_unloading() : NULL;
+    struct unloading *unloading = own_unloading();
     if (unloading == NULL)
         return;
     unloading->library_count = library_left(unloading->libraries, unloading->library_count);
@@ -357,6 +373,19 @@ void unload_ended(void)
         tell_all_registered(unloading);
     }
     atomic_store(&unloading->taken, 0);
+}
+
+void event_unloaded(struct thread_unloading outer)
+{
+    if (!guard_enter())
+        return;
+    if (guard.block != NULL)
+        guard.block->unloading = outer;
+    if (static_objects() != 0)
+        static_objects_sweep();
+    if (atomic_load(&library_any_opened))
+        end();
+    guard_leave();
 }
 
 /* Whoever was in dlclose is not there in the child. */

@@ -29,17 +29,17 @@ static uint64_t hash_name(const char *path)
     return hash | 1;
 }
 
-static struct library_event event_of(struct caller caller)
+static struct library_event event_of(uint32_t stack)
 {
-    return (struct library_event){guard.thread == NULL ? 0 : guard.thread->reference,
-                                  stack_keep(caller), clock_ticks()};
+    return (struct library_event){guard.thread == NULL ? 0 : guard.thread->reference, stack,
+                                  clock_ticks()};
 }
 
 void library_opening(const char *file, struct caller caller)
 {
     struct opening *opening = &openings[atomic_fetch_add(&next_opening, 1) % OPENINGS];
     atomic_store(&opening->name, 0);
-    opening->event = event_of(caller);
+    opening->event = event_of(stack_keep(caller));
     atomic_store(&opening->name, hash_name(file));
     atomic_store(&library_any_opened, true);
 }
@@ -185,12 +185,12 @@ static int list_late(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
-size_t library_leaving(struct library **list, size_t most, struct caller caller)
+size_t library_leaving(struct library **list, size_t most, uint32_t stack)
 {
     struct listing listing = {.list = list, .most = most};
     if (!atomic_load(&library_any_opened))
         return 0;
-    struct library_event unload = event_of(caller);
+    struct library_event unload = event_of(stack);
     (void)dl_iterate_phdr(list_late, &listing);
     for (size_t i = 0; i < listing.count; i++) {
         list[i]->load = load_of(list[i]);

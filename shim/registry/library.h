@@ -50,8 +50,8 @@ extern _Atomic bool library_any_opened __attribute__((visibility("hidden")));
 /* The address lies in a library that came after the start, and is still loaded. */
 bool library_is_late(uintptr_t address);
 
-/* dlclose was entered: a record for each library that may go. Returns how many. */
-size_t library_leaving(struct library **list, size_t most, struct caller caller);
+/* dlclose was entered, on that stack: a record for each library that may go. Returns how many. */
+size_t library_leaving(struct library **list, size_t most, uint32_t stack);
 /* It has returned: which are gone, and were not found to be so by another dlclose, are moved to the
  * front. Returns how many. */
 size_t library_left(struct library **list, size_t count);

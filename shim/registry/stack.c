@@ -7,6 +7,7 @@
 #include "base/system.h"
 #include "patch/patch.h"
 #include "registry/thread.h"
+#include "registry/unwinder.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,36 +15,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-
-#define UNW_LOCAL_ONLY
-#include <libunwind.h>
+#include <sys/auxv.h>
 
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
-static struct {
-    int (*backtrace)(void **, int);
-    int (*getcontext)(unw_context_t *);
-    int (*init_local2)(unw_cursor_t *, unw_context_t *, int);
-    int (*step)(unw_cursor_t *);
-    int (*get_register)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
-    uintptr_t start, end; /* its code and data */
-    bool loaded;
-} unwinder;
+struct unwinder unwinder;
 
-/* libunwind may open files: that must neither act as a cancellation point nor change errno. It also
- * blocks all signals for a moment, often many times in one walk, and sets the mask back through
- * libc, which leaves out libc's own signals: libc's timer thread lives by one of these, and
- * inherits its mask from whoever makes it. So its calls are taken, the first blocks signals in
- * earnest, and the end of the walk sets back what was. Most walks are served by its caches and
- * block nothing. */
-struct quiet {
-    int error, cancellation;
-    bool blocked;
-    uint64_t mask;
-};
-
-static void quiet_begin(struct quiet *quiet)
+void quiet_begin(struct quiet *quiet)
 {
     quiet->error = errno;
     quiet->blocked = false;
@@ -51,7 +30,7 @@ static void quiet_begin(struct quiet *quiet)
     guard.unwinding = quiet;
 }
 
-static void quiet_end(struct quiet *quiet)
+void quiet_end(struct quiet *quiet)
 {
     guard.unwinding = NULL;
     if (quiet->blocked)
@@ -87,7 +66,7 @@ long stack_probe(const void *address)
     return -1;
 }
 
-static bool may_unwind(void)
+bool may_unwind(void)
 {
     return unwinder.loaded && (guard.thread == NULL || !guard.thread->keeps_libc_signals);
 }
@@ -95,6 +74,29 @@ static bool may_unwind(void)
 bool stack_is_ours(uintptr_t address)
 {
     return address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext;
+}
+
+bool stack_is_loader(uintptr_t address)
+{
+    enum { LARGEST_LOADER = 1 << 20 };
+    uintptr_t loader = getauxval(AT_BASE);
+    return loader != 0 && address - loader < LARGEST_LOADER;
+}
+
+/* What dlclose frees it frees under the lock that libunwind takes (dl_load_write_lock,
+ * elf/dl-close.c in glibc), while another thread may unwind and want it: the stack is then that of
+ * dlclose. 0: the caller is not in dlclose itself. */
+static uint32_t stack_of_unloading(struct caller caller)
+{
+    const struct thread_block *block = guard.block;
+    uint64_t word;
+    if (__builtin_expect(block == NULL || block->unloading.slot == 0, 1))
+        return 0;
+    return block->unloading.slot > caller.slot &&
+                   probe_word((const void *)block->unloading.slot, &word) &&
+                   word == block->unloading.address && stack_is_loader(caller.address)
+               ? block->unloading.stack
+               : 0;
 }
 
 #define ALLOCATORS 256
@@ -120,7 +122,7 @@ bool stack_is_allocator(uintptr_t address)
     return false;
 }
 
-static bool in_trampoline(uintptr_t address)
+bool in_trampoline(uintptr_t address)
 {
     return patch_source(address) != address;
 }
@@ -194,8 +196,14 @@ size_t stack_frames(struct caller caller, uintptr_t *frames, size_t most)
     enum { OURS = 12 };
     void *found[STACK_FRAMES + OURS];
     struct quiet quiet;
+    struct stack kept;
     size_t used = 0;
     bool trampoline = false;
+    if (stack_get(stack_of_unloading(caller), &kept)) {
+        for (; used < most && used < kept.count; used++)
+            frames[used] = kept.frames[used];
+        return used;
+    }
     quiet_begin(&quiet);
     int count = may_unwind() ? unwinder.backtrace(found, (int)most + OURS) : 0;
     for (int i = 0; i < count && used < most; i++) {
@@ -257,88 +265,6 @@ void stack_capture_waiting(struct stack *stack, struct caller caller)
     stack->first_is_exact = false;
 }
 
-/* CALL: E8 and four bytes, or FF /2 with none to five more and maybe a prefix (Intel SDM volume 2).
- */
-bool stack_follows_call(uintptr_t address)
-{
-    uint64_t word;
-    unsigned char bytes[sizeof word];
-    if (!probe_word((const void *)(address - sizeof word), &word))
-        return false;
-    __builtin_memcpy(bytes, &word, sizeof word);
-    if (bytes[3] == 0xe8)
-        return true;
-    for (size_t length = 2; length <= 7; length++)
-        if (bytes[8 - length] == 0xff && (bytes[9 - length] >> 3 & 7) == 2)
-            return true;
-    return false;
-}
-
-/* Steps from the context outwards. True: the end of the stack was reached; false: the unwinder
- * wants a register that is not known, of the frame that *context is then in. */
-static bool step_blocked(struct stack *stack, ucontext_t *context)
-{
-    unw_cursor_t cursor;
-    unw_word_t address = 0, pointer = 0;
-    ucontext_t copy = *context; /* must live as long as the cursor */
-    if (unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0)
-        return true;
-    for (;;) {
-        int stepped = unwinder.step(&cursor);
-        if (stepped <= 0 || stack->count == STACK_FRAMES)
-            return stepped == 0 || stack->count == STACK_FRAMES;
-        if (unwinder.get_register(&cursor, UNW_REG_IP, &address) != 0 || address == 0 ||
-            unwinder.get_register(&cursor, UNW_REG_SP, &pointer) != 0 || in_trampoline(address))
-            return true;
-        context->uc_mcontext.gregs[REG_RIP] = (greg_t)address;
-        context->uc_mcontext.gregs[REG_RSP] = (greg_t)pointer;
-        if (!stack_is_ours(address))
-            stack->frames[stack->count++] = address;
-    }
-}
-
-/* A function that keeps its frame in %rbp: the word behind that of its caller is the return
- * address. What a large frame holds may be older than it is. */
-static bool find_frame_pointer(ucontext_t *context)
-{
-    enum { LARGEST_FRAME = 512 };
-    uintptr_t pointer = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
-    for (uintptr_t at = pointer; at < pointer + LARGEST_FRAME; at += sizeof(void *)) {
-        uint64_t outer, address;
-        if (!probe_word((const void *)at, &outer) ||
-            !probe_word((const void *)(at + sizeof(void *)), &address))
-            return false;
-        if (!stack_follows_call(address))
-            continue;
-        context->uc_mcontext.gregs[REG_RIP] = (greg_t)address;
-        context->uc_mcontext.gregs[REG_RSP] = (greg_t)(at + 2 * sizeof(void *));
-        context->uc_mcontext.gregs[REG_RBP] = (greg_t)outer;
-        return true;
-    }
-    return false;
-}
-
-void stack_capture_blocked(struct stack *stack, uintptr_t address, uintptr_t pointer)
-{
-    ucontext_t context = {0};
-    struct quiet quiet;
-    context.uc_mcontext.gregs[REG_RIP] = (greg_t)address;
-    context.uc_mcontext.gregs[REG_RSP] = (greg_t)pointer;
-    stack->first_is_exact = false;
-    stack->count = 1;
-    stack->frames[0] = address;
-    if (!may_unwind())
-        return;
-    quiet_begin(&quiet);
-    while (stack->count < STACK_FRAMES && !step_blocked(stack, &context) &&
-           find_frame_pointer(&context)) {
-        uintptr_t found = (uintptr_t)context.uc_mcontext.gregs[REG_RIP];
-        if (!stack_is_ours(found) && stack->count < STACK_FRAMES)
-            stack->frames[stack->count++] = found;
-    }
-    quiet_end(&quiet);
-}
-
 size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,
                   size_t wanted, bool *whole)
 {
@@ -349,6 +275,8 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
     unw_cursor_t cursor;
     size_t count = 0;
     struct quiet quiet;
+    if (stack_of_unloading(caller) != 0)
+        return 1;
     quiet_begin(&quiet);
     if (!may_unwind() || unwinder.getcontext(&context) != 0 ||
         unwinder.init_local2(&cursor, &context, 0) != 0)
@@ -501,6 +429,8 @@ uint32_t stack_keep(struct caller caller)
 {
     if (guard.block == NULL)
         return capture_and_keep(caller);
+    if (__builtin_expect(guard.block->unloading.slot != 0, 0) && stack_of_unloading(caller) != 0)
+        return guard.block->unloading.stack;
     struct stack_cache *cache = &guard.block->stacks;
     uintptr_t mixed = (caller.address ^ caller.slot >> 3) * UINT64_C(0x9e3779b97f4a7c15);
     struct stack_cache_entry *pair = &cache->entries[mixed >> 59 << 1], *entry = NULL;

@@ -93,6 +93,8 @@ long stack_probe(const void *address);
 size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,
                   size_t wanted, bool *whole);
 
+/* True inside the dynamic loader. */
+bool stack_is_loader(uintptr_t address);
 /* True inside the shim's own code. */
 bool stack_is_ours(uintptr_t address);
 /* Code of allocator wrappers (operator new and the like): such frames do not tell sites apart. */

@@ -1,6 +1,6 @@
 // The program registers a library's function with atexit, and closes the library.
 // LIBRARY
-// EXPECT kind=use-after-unload late=main destroyer=main touch=clean_up end=drop birth=load reports=2 says=whose.function.clean_up.is.still.an.exit.handler
+// EXPECT kind=use-after-unload late=main destroyer=main touch=clean_up end=drop birth=load reports=2 says=is.still.an.exit.handler
 #include "unload.h"
 
 #ifdef CASE_LIBRARY

@@ -1,6 +1,6 @@
 // A key's destructor lies in a library that is closed before the thread with a value ends.
 // LIBRARY
-// EXPECT kind=use-after-unload late=worker destroyer=main touch=* end=drop birth=load start=main reports=2 says=whose.function.end_value.is.still.the.destructor
+// EXPECT kind=use-after-unload late=worker destroyer=main touch=* end=drop birth=load start=main reports=2 says=is.still.the.destructor
 #include "unload.h"
 
 #ifdef CASE_LIBRARY

@@ -1,6 +1,6 @@
 // A library's signal handler stays installed when the library is closed.
 // LIBRARY
-// EXPECT kind=use-after-unload late=main destroyer=main touch=on_signal end=drop birth=load reports=2 says=whose.function.on_signal.is.still.the.handler.of.signal.10
+// EXPECT kind=use-after-unload late=main destroyer=main touch=on_signal end=drop birth=load reports=2 says=is.still.the.handler.of.signal.10
 #include "unload.h"
 
 #ifdef CASE_LIBRARY
