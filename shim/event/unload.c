@@ -41,7 +41,7 @@ static struct left_behind {
 static _Atomic uint32_t next_left_behind;
 
 /* Busy threads are looked at again. */
-enum { ROUNDS = 4, PAUSE_NANOSECONDS = 100000 };
+enum { ROUNDS = 4, RUNNING_MOST = 64, PAUSE_NANOSECONDS = 100000 };
 
 static void pause_between_rounds(void)
 {
@@ -125,26 +125,50 @@ static void look_at_start(struct unloading *unloading, const struct thread *thre
     add_user(unloading, &user);
 }
 
-static void look_at_threads(struct unloading *unloading)
+/* A thread that is seen running is looked at again, together with the others of its kind. */
+static void look_again(struct unloading *unloading, const thread_reference *running, size_t count)
 {
-    for (uint32_t slot = 0; slot < thread_slots(); slot++) {
-        const struct thread *thread = thread_slot(slot);
-        struct user user;
-        enum look look = LOOK_UNKNOWN;
-        if (thread == guard.thread ||
-            (thread->state != THREAD_RUNNING && thread->state != THREAD_STARTING))
-            continue;
-        for (int round = 0; round < ROUNDS && thread->state == THREAD_RUNNING; round++) {
-            if (round > 0)
-                pause_between_rounds();
-            if ((look = look_at(unloading, thread, &user)) != LOOK_UNKNOWN)
-                break;
+    bool known[RUNNING_MOST] = {false};
+    struct user user;
+    for (int round = 1; round < ROUNDS && count > 0; round++) {
+        pause_between_rounds();
+        for (size_t i = 0; i < count; i++) {
+            const struct thread *thread = thread_of_reference(running[i]);
+            enum look look = known[i] || thread == NULL || thread->state != THREAD_RUNNING
+                                 ? LOOK_OUTSIDE
+                                 : look_at(unloading, thread, &user);
+            known[i] = look != LOOK_UNKNOWN;
+            if (look == LOOK_INSIDE)
+                add_user(unloading, &user);
         }
-        if (look == LOOK_INSIDE)
-            add_user(unloading, &user);
-        else if (look == LOOK_UNKNOWN)
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct thread *thread = thread_of_reference(running[i]);
+        if (!known[i] && thread != NULL)
             look_at_start(unloading, thread);
     }
+}
+
+static void look_at_threads(struct unloading *unloading)
+{
+    thread_reference running[RUNNING_MOST];
+    size_t count = 0;
+    struct user user;
+    for (uint32_t slot = 0; slot < thread_slots(); slot++) {
+        const struct thread *thread = thread_slot(slot);
+        if (thread == guard.thread)
+            continue;
+        if (thread->state == THREAD_STARTING) {
+            look_at_start(unloading, thread);
+        } else if (thread->state == THREAD_RUNNING) {
+            enum look look = look_at(unloading, thread, &user);
+            if (look == LOOK_INSIDE)
+                add_user(unloading, &user);
+            else if (look == LOOK_UNKNOWN && count < RUNNING_MOST)
+                running[count++] = thread->reference;
+        }
+    }
+    look_again(unloading, running, count);
 }
 
 /* The caller itself may be in the library that it closes. */
