@@ -23,7 +23,7 @@ static void at_end(void *round)
     uintptr_t rounds = (uintptr_t)round;
     if (rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
         /* Other destructors may still use memory and objects: come back in the next round. */
-        (void)pthread_setspecific(end_key, (void *)(rounds + 1));
+        (void)real.pthread_setspecific(end_key, (void *)(rounds + 1));
         return;
     }
     if (guard.thread == NULL)
@@ -36,7 +36,7 @@ static void at_end(void *round)
 
 bool threads_start(void)
 {
-    key_made = pthread_key_create(&end_key, at_end) == 0;
+    key_made = real.pthread_key_create(&end_key, at_end) == 0;
     return key_made;
 }
 
@@ -44,7 +44,7 @@ void threads_equip(void)
 {
     signals_enter_thread();
     if (key_made)
-        (void)pthread_setspecific(end_key, (void *)(uintptr_t)1);
+        (void)real.pthread_setspecific(end_key, (void *)(uintptr_t)1);
 }
 
 static void begin(struct thread *thread)
@@ -284,6 +284,7 @@ static _Atomic uint32_t next_timer;
 static void notified(union sigval which)
 {
     struct timer timer = timers[which.sival_int];
+    event_timer_fired((uint32_t)which.sival_int);
     if (guard_enter()) {
         struct thread *thread = thread_current();
         if (thread != NULL) {
@@ -315,5 +316,11 @@ EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
     ours.sigev_notify_function = notified;
     ours.sigev_value.sival_ptr = NULL;
     ours.sigev_value.sival_int = (int)number;
-    return real.timer_create(clock, &ours, timer);
+    uintptr_t notify = (uintptr_t)event->sigev_notify_function;
+    int result = real.timer_create(clock, &ours, timer);
+    if (result == 0 && atomic_load(&library_any_opened)) {
+        event_callback(CALLBACK_TIMER, number, notify, CALLER_HERE());
+        event_timer_made(number, (uintptr_t)*timer);
+    }
+    return result;
 }

@@ -5,7 +5,9 @@
 
 #include "base/text.h"
 #include "heap/quarantine.h"
+#include "registry/callback.h"
 #include "registry/descriptor.h"
+#include "registry/library.h"
 #include "registry/static_object.h"
 #include "registry/touch.h"
 #include "report/finding.h"
@@ -85,6 +87,30 @@ void detect_close_while_in_use(struct finding *finding, const struct touch *touc
                                const struct descriptor_touch *descriptor);
 void detect_stream_descriptor_closed(struct finding *finding, const struct touch *touch,
                                      const struct descriptor_touch *descriptor);
+/* touch: of a thread whose stack, or whose start routine, leads back into the library. */
+void detect_unload_while_in_use(struct finding *finding, const struct touch *touch,
+                                const struct library *library, bool by_start);
+/* A function that was asked for and is unloaded. */
+enum registered_sort {
+    REGISTERED_SIGNAL = CALLBACK_SIGNAL,
+    REGISTERED_KEY = CALLBACK_KEY,
+    REGISTERED_TIMER = CALLBACK_TIMER,
+    REGISTERED_EXIT,
+};
+struct registered {
+    enum registered_sort sort;
+    uint32_t number; /* of the signal */
+    uintptr_t function;
+    struct library_event by;
+    thread_reference holder; /* a thread with a value under the key */
+};
+/* touch: the dlclose. */
+void detect_unload_while_registered(struct finding *finding, const struct touch *touch,
+                                    const struct library *library,
+                                    const struct registered *registered);
+/* registered: what the function was, or NULL. */
+void detect_use_after_unload(struct finding *finding, const struct touch *touch,
+                             const struct library *library, const struct registered *registered);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
 void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what,
                            bool by_null_pointer);

@@ -8,7 +8,9 @@
 #include "detect/detect.h"
 #include "heap/arena.h"
 #include "heap/quarantine.h"
+#include "registry/callback.h"
 #include "registry/exit_handler.h"
+#include "registry/library.h"
 #include "registry/site.h"
 
 /* The allocator below the shim, resolved by the capture layer. */
@@ -146,11 +148,22 @@ static inline bool event_destroying(void)
     return destruction_any();
 }
 
-/* dlopen was entered, with this return slot. Without the guard. */
+/* dlopen was entered, with this return slot; for that file. Without the guard. */
 void event_loading(struct caller caller);
-/* dlclose was entered, with this return slot; and it has returned. Without the guard. */
-void event_unloading(struct caller caller);
-void event_unloaded(void);
+void event_opening(const char *file, struct caller caller);
+/* dlclose was entered, with this return slot; and it has returned. Gives and takes what the thread
+ * was in before. Without the guard. */
+struct thread_unloading event_unloading(struct caller caller);
+void event_unloaded(struct thread_unloading outer);
+
+/* The program has asked for that function to be called; 0: it takes that back. Worth telling once
+ * library_any_opened is set. And what it does with keys and timers of which some callback was kept
+ * (callbacks_any). All without the guard. */
+void event_callback(enum callback_sort sort, uint32_t number, uintptr_t function,
+                    struct caller caller);
+void event_key_value(uint32_t key, bool holds);
+void event_timer_made(uint32_t number, uintptr_t timer);
+void event_timer_fired(uint32_t number);
 
 /* An exit handler is registered: the record to call in its place, or NULL where there is no memory
  * for one. At any time, without the guard: from inside the program's allocator, or before

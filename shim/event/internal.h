@@ -31,6 +31,9 @@ struct static_object *static_untouched(const void *address);
 bool static_may_be_new(const struct static_object *object);
 /* A fault at touch->address: true where it was a dead static object's, and is to be run again. */
 bool fault_in_static(const struct touch *touch);
+void unload_forked(void);
+/* A fault at touch->address: true where a library was that is unloaded; told. */
+bool fault_in_unloaded(const struct touch *touch);
 /* If the word is true poison: reports what it names and returns true. */
 bool report_poison(const struct touch *touch, uint64_t word);
 

@@ -64,6 +64,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
     }
     (void)stack_start();
     report_set_coverage(write_coverage);
+    library_start();
     (void)descriptor_events_start(options);
     if (heap) {
         if (!site_start(options->guard_per_site, options->guard_refill_ms)) {
@@ -158,6 +159,7 @@ void event_forked(bool child)
     if (!child)
         return;
     descriptor_events_forked();
+    unload_forked();
     destruction_forked();
     forked_child = true;
     phase_forked();

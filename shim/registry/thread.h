@@ -67,6 +67,12 @@ struct thread_call {
 };
 #define THREAD_CALL_SETS UINT32_MAX
 
+/* The innermost dlclose that runs. */
+struct thread_unloading {
+    uintptr_t slot, address; /* of and in its return slot; 0: none */
+    uint32_t stack;          /* of its caller, kept */
+};
+
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
 struct exit_handler;
@@ -136,7 +142,7 @@ struct thread_block {
     _Atomic uint32_t held;           /* a finding about descriptors waits: see event/held.c */
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */
     uintptr_t loading_slot, loading_return;
-    uintptr_t unloading_slot, unloading_return; /* of dlclose, while it runs */
+    struct thread_unloading unloading;
 };
 
 #define THREAD_BLOCKS_MAXIMUM 1024

@@ -1,4 +1,5 @@
-/* Modules: what is mapped where, read from /proc/self/maps when a report is written. One report at
+/* Modules: what is mapped where, read from /proc/self/maps when a report is written, and what was
+ * there of libraries that are unloaded. One report at
  * a time (the caller holds the report lock). Async-signal-safe. */
 #ifndef OUTLIVE_REPORT_MODULES_H
 #define OUTLIVE_REPORT_MODULES_H

@@ -49,17 +49,22 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Second close";
         case KIND_STREAM_DESCRIPTOR_CLOSED:
             return "Close under the stream";
+        case KIND_UNLOAD_WHILE_REGISTERED:
+            return "Unload";
         default:
             return "Use";
         }
     case MOMENT_END:
         return finding->kind == KIND_DOUBLE_CLOSE ? "First close"
                : finding->has_descriptor          ? "Close"
+               : finding->library != NULL         ? "Unload"
                                                   : "Destruction";
     case MOMENT_BIRTH:
-        return "Birth";
+        return finding->library != NULL ? "Load" : "Birth";
     case MOMENT_OTHER:
-        return finding->kind == KIND_USE_AFTER_CLOSE ? "Earlier close" : "New owner";
+        return finding->library != NULL                ? "Registration"
+               : finding->kind == KIND_USE_AFTER_CLOSE ? "Earlier close"
+                                                       : "New owner";
     default:
         return "Start";
     }
@@ -284,7 +289,9 @@ static void write_moment(struct text *text, const struct named_finding *named,
         text_add(text, ", ");
         write_milliseconds(text, clock_nanoseconds_between(moment->ticks, finding->touch.ticks));
         text_format(text, " before%s",
-                    finding->kind == KIND_LATE_WRITE ? " it was noticed" : " the touch");
+                    finding->kind == KIND_LATE_WRITE                ? " it was noticed"
+                    : finding->kind == KIND_UNLOAD_WHILE_REGISTERED ? " the unload"
+                                                                    : " the touch");
     } else if (which == MOMENT_OTHER && moment->ticks > finding->touch.ticks) {
         text_add(text, ", later");
     }
@@ -334,6 +341,28 @@ static void write_descriptor(struct text *text, const struct finding *finding)
     text_add(text, "\n");
 }
 
+void write_build_id(struct text *text, const struct library *library)
+{
+    for (size_t i = 0; i < library->build_id_size; i++) {
+        text_add_char(text, "0123456789abcdef"[library->build_id[i] >> 4]);
+        text_add_char(text, "0123456789abcdef"[library->build_id[i] & 15]);
+    }
+}
+
+static void write_library(struct text *text, const struct finding *finding)
+{
+    const struct library *library = finding->library;
+    if (library == NULL)
+        return;
+    text_format(text, "  Library: %s, was at 0x%lx to 0x%lx", library->path, library->start,
+                library->end);
+    if (library->build_id_size > 0) {
+        text_add(text, ", build-id ");
+        write_build_id(text, library);
+    }
+    text_add(text, "\n");
+}
+
 void render_text(struct text *text, const struct named_finding *named)
 {
     const struct finding *finding = named->finding;
@@ -345,6 +374,7 @@ void render_text(struct text *text, const struct named_finding *named)
         write_moment(text, named, (enum moment_kind)which);
     write_object(text, named);
     write_descriptor(text, finding);
+    write_library(text, finding);
     if (finding->evidence[0] != '\0')
         text_format(text, "  Evidence: %s\n", finding->evidence);
     render_story(text, named);
