@@ -49,6 +49,8 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Second close";
         case KIND_STREAM_DESCRIPTOR_CLOSED:
             return "Close under the stream";
+        case KIND_LOCK_HELD_AT_END:
+            return "Lock";
         default:
             return "Use";
         }
@@ -59,7 +61,9 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
     case MOMENT_BIRTH:
         return "Birth";
     case MOMENT_OTHER:
-        return finding->kind == KIND_USE_AFTER_CLOSE ? "Earlier close" : "New owner";
+        return finding->kind == KIND_USE_AFTER_CLOSE        ? "Earlier close"
+               : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "Holder now"
+                                                            : "New owner";
     default:
         return "Start";
     }
@@ -318,6 +322,18 @@ static void write_object(struct text *text, const struct named_finding *named)
     text_add(text, "\n");
 }
 
+static void write_lock(struct text *text, const struct finding *finding)
+{
+    if (finding->lock == NULL)
+        return;
+    text_format(text, "  Lock: %s at 0x%lx", finding->lock, finding->lock_address);
+    if (names_of_data(finding->lock_address) != NULL) {
+        text_add(text, ", in ");
+        write_static_object(text, finding->lock_address, NULL);
+    }
+    text_add(text, "\n");
+}
+
 static void write_descriptor(struct text *text, const struct finding *finding)
 {
     if (!finding->has_descriptor)
@@ -341,6 +357,7 @@ void render_text(struct text *text, const struct named_finding *named)
         write_moment(text, named, (enum moment_kind)which);
     write_object(text, named);
     write_descriptor(text, finding);
+    write_lock(text, finding);
     if (finding->evidence[0] != '\0')
         text_format(text, "  Evidence: %s\n", finding->evidence);
     render_story(text, named);
