@@ -17,7 +17,7 @@ static inline struct thread_touch *kept(bool when, const void *lock, bool is_mut
 
 static inline bool is_taken(int result)
 {
-    return result == 0 || __builtin_expect(result == EOWNERDEAD, 0);
+    return __builtin_expect(result == 0, 1) || result == EOWNERDEAD;
 }
 
 #define IS_MUTEX(lock) (LOCK_SORT(lock) == LOCK_MUTEX)
@@ -142,7 +142,7 @@ static inline bool died_meanwhile(const void *lock)
 }
 
 #define WAITING_HOOK(name, type, how, try, clocked)                                                \
-    static int wait_##name(type *lock, struct caller caller)                                       \
+    static __attribute__((noinline)) int wait_##name(type *lock, struct caller caller)             \
     {                                                                                              \
         struct thread_wait before;                                                                 \
         event_waited();                                                                            \
@@ -170,10 +170,10 @@ static inline bool died_meanwhile(const void *lock)
     {                                                                                              \
         LOOK(lock, name)                                                                           \
         real_need();                                                                               \
-        if (!guard_active || real.clocked == NULL)                                                 \
+        if (__builtin_expect(!guard_active || real.clocked == NULL, 0))                            \
             return real.name(lock);                                                                \
         int result = EBUSY;                                                                        \
-        if (!event_destroying() || !arena_contains(lock))                                          \
+        if (__builtin_expect(!event_destroying() || !arena_contains(lock), 1))                     \
             result = real.try(lock);                                                               \
         if (__builtin_expect(result == EBUSY, 0))                                                  \
             result = wait_##name(lock, CALLER_HERE());                                             \

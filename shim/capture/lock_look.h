@@ -8,7 +8,13 @@
 #include "event/lock.h"
 #include "registry/destroyed_lock.h"
 
-_Static_assert(DESTROYED_LOCK_MARK >> 1 == POISON_FREED >> 1, "one comparison finds both");
+/* Poison's and a destroyed lock's top byte. The byte alone is read: the lock word beside it was
+ * just written by an atomic operation, and a read across both waits for that. */
+static inline bool lock_holds_mark(const void *lock)
+{
+    _Static_assert(DESTROYED_LOCK_MARK >> 1 == POISON_FREED >> 1, "one comparison finds both");
+    return ((const volatile unsigned char *)lock)[7] >> 1 == POISON_FREED >> 1;
+}
 
 static inline bool lock_memory_is_dead(const void *lock)
 {
@@ -20,15 +26,14 @@ static inline bool lock_is_suspicious(const void *lock)
     if (!guard_active)
         return false;
     /* First: its page may have been taken away. */
-    return lock_memory_is_dead(lock) || static_object_may_hold(lock) ||
-           *(const uint64_t *)lock >> 57 == POISON_FREED >> 1;
+    return lock_memory_is_dead(lock) || static_object_may_hold(lock) || lock_holds_mark(lock);
 }
 
 /* A spinlock is four bytes and may be unaligned to eight: it holds no poison. */
 static inline bool lock_spin_is_suspicious(const void *lock)
 {
     return guard_active && (lock_memory_is_dead(lock) || static_object_may_hold(lock) ||
-                            *(const uint32_t *)lock >> 24 == DESTROYED_SPIN_MARK);
+                            ((const volatile unsigned char *)lock)[3] == DESTROYED_SPIN_MARK);
 }
 
 #define LOCK_SORT(lock)                                                                            \

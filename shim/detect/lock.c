@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "registry/destroyed_lock.h"
+#include "registry/held_lock.h"
 
 static void start(struct finding *finding, enum kind kind, const struct touch *touch,
                   enum lock_sort sort, uintptr_t address, const struct object *object)
@@ -106,7 +107,7 @@ void detect_lock_held_at_end(struct finding *finding, const struct lock_use *use
         [THREAD_CANCELLED] = "was cancelled",
     };
     const struct touch touch = {.thread = use->thread, .stack = use->stack};
-    bool known = use->sort == LOCK_MUTEX || use->held.how == HELD_WRITE;
+    bool known = use->sort == LOCK_MUTEX || held_lock_how(&use->held) == HELD_WRITE;
     start(finding, KIND_LOCK_HELD_AT_END, &touch, use->sort, use->address, object);
     if (!known)
         finding->grade = POSSIBLE;

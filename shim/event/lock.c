@@ -7,23 +7,23 @@
 
 #include <errno.h>
 
-#define SITES_FIRST 64 /* call paths that a thread looks for at once, and then one a millisecond   \
-                        */
+/* Call paths that a thread looks for at once, and then one a millisecond. */
+#define SITES_FIRST 64
 
-uint32_t event_lock_site(struct thread_block *block, struct caller caller)
+uint64_t event_lock_call(struct thread_block *block, struct caller caller)
 {
-    uint64_t now = clock_coarse_milliseconds();
-    if (block->lock_sites >= SITES_FIRST && block->lock_sites_now == now)
-        return 0;
-    if (!guard_enter())
-        return 0;
+    uint64_t now = clock_coarse_milliseconds(), call = caller.address;
+    if ((block->lock_sites >= SITES_FIRST && block->lock_sites_now == now) || !guard_enter())
+        return call;
     int saved = errno;
     block->lock_sites++;
     block->lock_sites_now = now;
     uint32_t number = site_find(caller)->number;
+    if (number != 0)
+        call = number | HELD_LOCK_SITE;
     guard_leave();
     errno = saved;
-    return number;
+    return call;
 }
 
 static void tell(struct finding *finding)
@@ -99,17 +99,18 @@ static bool in_range(const struct lock_search *search, uintptr_t address)
 static bool find_held(const struct thread_block *block, struct lock_search *search)
 {
     struct thread *thread = user_of(block);
-    uint32_t count = __atomic_load_n(&block->lock_count, __ATOMIC_ACQUIRE);
-    for (uint32_t i = count < THREAD_LOCKS ? count : THREAD_LOCKS; thread != NULL && i-- > 0;) {
+    for (uint32_t i = THREAD_LOCKS; thread != NULL && i-- > 0;) {
         struct held_lock lock = block->locks[i];
-        if (in_range(search, lock.address) && held_lock_is_true(&lock, thread->tid)) {
-            search->use = (struct lock_use){.thread = thread,
-                                            .address = lock.address,
-                                            .sort = lock.how == HELD_MUTEX  ? LOCK_MUTEX
-                                                    : lock.how == HELD_SPIN ? LOCK_SPIN
-                                                                            : LOCK_RWLOCK,
-                                            .holds = true,
-                                            .held = lock};
+        if (lock.address != 0 && in_range(search, lock.address) &&
+            held_lock_is_true(&lock, thread->tid)) {
+            search->use =
+                (struct lock_use){.thread = thread,
+                                  .address = lock.address,
+                                  .sort = held_lock_how(&lock) == HELD_MUTEX  ? LOCK_MUTEX
+                                          : held_lock_how(&lock) == HELD_SPIN ? LOCK_SPIN
+                                                                              : LOCK_RWLOCK,
+                                  .holds = true,
+                                  .held = lock};
             return true;
         }
     }
@@ -174,8 +175,11 @@ static void complete_use(struct lock_use *use)
         stack_capture_waiting(&use->stack, (struct caller){use->wait.address, use->wait.slot});
         return;
     }
-    if (!site_frames(use->held.site, &use->stack) && use->held.caller != 0)
-        use->stack = (struct stack){.count = 1, .frames = {use->held.caller}};
+    uint64_t call = use->held.call & (HELD_LOCK_SITE - 1);
+    if ((use->held.call & HELD_LOCK_SITE) != 0)
+        (void)site_frames((uint32_t)call, &use->stack);
+    else if (call != 0)
+        use->stack = (struct stack){.count = 1, .frames = {call}};
     if (thread != guard.thread && !report_sample(thread->tid, &use->now))
         use->now.count = 0;
 }
@@ -278,10 +282,10 @@ void tell_locks_at_end(void)
 {
     const struct thread *thread = guard.thread;
     const struct thread_block *block = guard.block;
-    for (uint32_t i = block == NULL ? 0 : block->lock_count; i-- > 0;) {
+    for (uint32_t i = block == NULL ? 0 : THREAD_LOCKS; i-- > 0;) {
         const struct held_lock lock = block->locks[i];
         const void *address = (const void *)lock.address;
-        if (is_taken_away(address) || !held_lock_is_true(&lock, thread->tid) ||
+        if (lock.address == 0 || is_taken_away(address) || !held_lock_is_true(&lock, thread->tid) ||
             held_lock_is_robust(&lock))
             continue;
         struct lock_search search = {.address = lock.address, .size = 1};

@@ -7,33 +7,34 @@
 #include "event/event.h"
 #include "registry/held_lock.h"
 
-/* A site for a call whose path is not in the cache; 0 where the thread has looked for many. */
-uint32_t event_lock_site(struct thread_block *block, struct caller caller);
+/* held_lock.h's `call` of one whose path is not in the cache; without its site where the thread has
+ * looked for many. */
+uint64_t event_lock_call(struct thread_block *block, struct caller caller);
 
 static inline __attribute__((always_inline)) void
 event_lock_taken(const void *address, enum held_how how, struct caller caller)
 {
-    struct thread_block *block = held_lock_block();
-    if (block == NULL)
+    struct thread_block *block = guard.block;
+    if (__builtin_expect(block == NULL || guard.inside != 0, 0))
         return;
-    uint32_t number = 0;
+    uint64_t call = caller.address;
     if (__builtin_expect(sites != NULL, 1)) {
         const struct site *site = site_cached(site_cache_entry(caller), caller);
-        number = __builtin_expect(site != NULL, 1) ? (uint32_t)(site - sites)
-                                                   : event_lock_site(block, caller);
+        call = __builtin_expect(site != NULL, 1) ? (uint64_t)(site - sites) | HELD_LOCK_SITE
+                                                 : event_lock_call(block, caller);
     }
     if (arena_contains(address)) {
         struct object *object = arena_object(address);
         if (object != NULL && !atomic_load_explicit(&object->touched, memory_order_relaxed))
             atomic_store_explicit(&object->touched, true, memory_order_relaxed);
     }
-    held_lock_add(block, address, how, caller.address, number);
+    held_lock_add(block, address, how, call);
 }
 
 static inline __attribute__((always_inline)) void event_lock_released(const void *address)
 {
-    struct thread_block *block = held_lock_block();
-    if (block != NULL)
+    struct thread_block *block = guard.block;
+    if (__builtin_expect(block != NULL && guard.inside == 0, 1))
         held_lock_remove(block, address);
 }
 

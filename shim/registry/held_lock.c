@@ -13,23 +13,11 @@ enum { MUTEX_LOCK = 0, MUTEX_OWNER = 2, MUTEX_KIND = 4, RWLOCK_READERS = 0, RWLO
 enum { MUTEX_ROBUST = 16 /* PTHREAD_MUTEX_ROBUST_NORMAL_NP */, RWLOCK_READER_SHIFT = 3 };
 enum { SPIN_FREE = 1 };
 
-void held_lock_make_room(struct thread_block *block)
+void held_lock_forget(struct thread_block *block)
 {
-    for (uint32_t i = 1; i < THREAD_LOCKS; i++)
-        block->locks[i - 1] = block->locks[i];
-    block->lock_count = THREAD_LOCKS - 1;
-}
-
-void held_lock_remove_below(struct thread_block *block, uintptr_t address)
-{
-    uint32_t at = block->lock_count;
-    while (at > 0 && block->locks[at - 1].address != address)
-        at--;
-    if (at == 0)
-        return; /* another thread's, or from before the list began */
-    for (; at < block->lock_count; at++)
-        block->locks[at - 1] = block->locks[at];
-    __atomic_store_n(&block->lock_count, block->lock_count - 1, __ATOMIC_RELEASE);
+    __builtin_memset(block->locks, 0, sizeof block->locks);
+    block->wait.object = 0;
+    block->lock_sites = 0;
 }
 
 /* The 32-bit word, which lies in one aligned word of 64. */
@@ -55,7 +43,7 @@ pid_t held_lock_owner(const void *mutex)
 bool held_lock_is_true(const struct held_lock *lock, pid_t tid)
 {
     uint32_t word;
-    switch (lock->how) {
+    switch (held_lock_how(lock)) {
     case HELD_MUTEX:
         return tid > 0 && held_lock_owner((const void *)lock->address) == tid;
     case HELD_WRITE:
@@ -70,7 +58,7 @@ bool held_lock_is_true(const struct held_lock *lock, pid_t tid)
 bool held_lock_is_robust(const struct held_lock *lock)
 {
     uint32_t kind;
-    return lock->how == HELD_MUTEX && read_word(lock->address, MUTEX_KIND, &kind) &&
+    return held_lock_how(lock) == HELD_MUTEX && read_word(lock->address, MUTEX_KIND, &kind) &&
            (kind & MUTEX_ROBUST) != 0;
 }
 
@@ -104,10 +92,4 @@ bool held_lock_sleeps(pid_t tid, uintptr_t object, size_t size)
         return false;
     at += 3;
     return read_number(&at, 16) - object < size;
-}
-
-void held_lock_forget(struct thread_block *block)
-{
-    block->lock_count = block->lock_sites = 0;
-    block->wait.object = 0;
 }

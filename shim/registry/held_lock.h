@@ -8,42 +8,38 @@
 #include "registry/stack.h"
 #include "registry/thread.h"
 
-/* The calling thread's lists, or NULL inside the shim. */
-static inline struct thread_block *held_lock_block(void)
+/* The place of a lock in each thread's table: found at once, whatever the order in which locks are
+ * released, and few stores stand between the processor and its next atomic operation, which waits
+ * for them all. Two that share a place: the older one is forgotten. */
+static inline size_t held_lock_place(const void *address)
 {
-    struct thread_block *block = guard.block;
-    return __builtin_expect(block == NULL || guard.inside != 0, 0) ? NULL : block;
+    return (((uintptr_t)address >> 3) ^ ((uintptr_t)address >> 9)) % THREAD_LOCKS;
 }
 
-void held_lock_make_room(struct thread_block *block) __attribute__((cold));
+/* How it was taken (63-62), and the call: its site (61 set), or the return address alone. */
+#define HELD_LOCK_SITE (UINT64_C(1) << 61)
 
-/* `block` took the lock; site: of the call, 0 where not known. */
-static inline __attribute__((always_inline)) void held_lock_add(struct thread_block *block,
-                                                                const void *address,
-                                                                enum held_how how, uintptr_t caller,
-                                                                uint32_t site)
+static inline enum held_how held_lock_how(const struct held_lock *lock)
 {
-    if (__builtin_expect(block->lock_count == THREAD_LOCKS, 0))
-        held_lock_make_room(block);
-    struct held_lock *lock = &block->locks[block->lock_count];
-    lock->caller = caller;
-    lock->site = site;
-    lock->how = how;
-    lock->address = (uintptr_t)address;
-    __atomic_store_n(&block->lock_count, block->lock_count + 1, __ATOMIC_RELEASE);
+    return (enum held_how)(lock->call >> 62);
 }
 
-void held_lock_remove_below(struct thread_block *block, uintptr_t address);
+/* `block` took the lock. */
+static inline __attribute__((always_inline)) void
+held_lock_add(struct thread_block *block, const void *address, enum held_how how, uint64_t call)
+{
+    struct held_lock *lock = &block->locks[held_lock_place(address)];
+    lock->call = (uint64_t)how << 62 | call;
+    __atomic_store_n(&lock->address, (uintptr_t)address, __ATOMIC_RELEASE);
+}
 
 /* `block` is about to release it: before the real call, after which the lock may be gone. */
 static inline __attribute__((always_inline)) void held_lock_remove(struct thread_block *block,
                                                                    const void *address)
 {
-    uint32_t count = block->lock_count;
-    if (__builtin_expect(count > 0 && block->locks[count - 1].address == (uintptr_t)address, 1))
-        __atomic_store_n(&block->lock_count, count - 1, __ATOMIC_RELEASE);
-    else if (count > 0)
-        held_lock_remove_below(block, (uintptr_t)address);
+    struct held_lock *lock = &block->locks[held_lock_place(address)];
+    if (__builtin_expect(lock->address == (uintptr_t)address, 1))
+        __atomic_store_n(&lock->address, 0, __ATOMIC_RELAXED);
 }
 
 /* The thread holds it, by libc's record in the lock's memory, as far as there is one: a rwlock does
@@ -61,8 +57,8 @@ static inline struct thread_wait *held_lock_wait_begin(struct thread_wait *befor
                                                        const void *mutex, const char *function,
                                                        struct caller caller)
 {
-    struct thread_block *block = held_lock_block();
-    if (block == NULL)
+    struct thread_block *block = guard.block;
+    if (__builtin_expect(block == NULL || guard.inside != 0, 0))
         return NULL;
     *before = block->wait;
     block->wait.sort = sort;
@@ -89,7 +85,7 @@ static inline void held_lock_wait_end(struct thread_wait *wait, const struct thr
  * (proc(5), /proc/pid/task/tid/syscall). False where the kernel does not tell. */
 bool held_lock_sleeps(pid_t tid, uintptr_t object, size_t size);
 
-/* The child of a fork, or a new user of the block: what it took counts no more. */
+/* A thread begins, or is a fork's child: it holds nothing. */
 void held_lock_forget(struct thread_block *block);
 
 #endif

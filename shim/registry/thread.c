@@ -413,8 +413,8 @@ void thread_forked(bool child)
         }
         if (guard.thread != NULL)
             guard.thread->tid = system_thread();
-        if (guard.block != NULL) /* what the parent's thread holds by its id is not the child's */
-            held_lock_forget(guard.block);
+        if (guard.block != NULL)
+            held_lock_forget(guard.block); /* what the parent's thread holds is not the child's */
     }
     lock_after_fork(&threads_lock, child);
 }

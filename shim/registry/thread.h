@@ -81,11 +81,10 @@ enum held_how { HELD_MUTEX, HELD_READ, HELD_WRITE, HELD_SPIN };
 
 /* A lock that the thread has taken: see held_lock.h. */
 struct held_lock {
-    uintptr_t address, caller; /* of the lock; the return address of the call that took it */
-    uint32_t site;             /* of that call: its first frames; 0: not known */
-    enum held_how how;
+    uintptr_t address; /* 0: none */
+    uint64_t call;
 };
-#define THREAD_LOCKS 16
+#define THREAD_LOCKS 64
 
 /* The lock, condition variable or the like that the thread waits for. */
 struct thread_wait {
@@ -161,8 +160,7 @@ struct thread_block {
     struct stack_cache stacks;
     char *signal_stack;
     struct thread_call call;
-    struct held_lock locks[THREAD_LOCKS]; /* the newest last */
-    uint32_t lock_count;
+    struct held_lock locks[THREAD_LOCKS];
     uint32_t lock_sites;     /* call paths that may still be looked for */
     uint64_t lock_sites_now; /* coarse milliseconds at the last look */
     struct thread_wait wait;
