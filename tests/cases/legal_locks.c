@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <threads.h>
 
-enum { ROUNDS = 300 };
+enum { ROUNDS = 60 };
 
 /* In a page of its own: a look after the release faults. */
 struct shared {
