@@ -7,6 +7,7 @@
 #include "heap/quarantine.h"
 #include "registry/callback.h"
 #include "registry/descriptor.h"
+#include "registry/destroyed_lock.h"
 #include "registry/library.h"
 #include "registry/static_object.h"
 #include "registry/touch.h"
@@ -111,6 +112,25 @@ void detect_unload_while_registered(struct finding *finding, const struct touch 
 /* registered: what the function was, or NULL. */
 void detect_use_after_unload(struct finding *finding, const struct touch *touch,
                              const struct library *library, const struct registered *registered);
+/* A thread that holds a lock, or waits for one. */
+struct lock_use {
+    const struct thread *thread;
+    uintptr_t address; /* of the lock */
+    enum lock_sort sort;
+    bool holds;              /* and does not wait */
+    struct held_lock held;   /* address 0: the call is not known */
+    struct thread_wait wait; /* where it does not hold */
+    struct stack stack;      /* of the call that took it, or waits; may be its first frames */
+    struct stack now;        /* what a holder does now */
+};
+/* object: the guarded object that the lock lies in, or NULL. */
+void detect_use_after_destroy(struct finding *finding, const struct touch *touch,
+                              const struct destroyed_lock *lock, const struct object *object);
+/* An object that lives no more is what is destroyed, with the lock in it. */
+void detect_destroy_while_in_use(struct finding *finding, const struct lock_use *use,
+                                 const struct touch *destroyer, const struct object *object);
+void detect_lock_held_at_end(struct finding *finding, const struct lock_use *use,
+                             const struct object *object);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
 void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what,
                            bool by_null_pointer);

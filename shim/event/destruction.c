@@ -214,7 +214,7 @@ static bool is_still(const struct thread *thread, const struct object *object,
     return false;
 }
 
-static void ask_thread(const struct thread *thread, struct object *object)
+static bool ask_thread(const struct thread *thread, struct object *object)
 {
     struct stack stack;
     struct thread_touch touch;
@@ -222,7 +222,7 @@ static void ask_thread(const struct thread *thread, struct object *object)
         if (thread->touches[i].object == object->number &&
             is_still(thread, object, &touch, &thread->touches[i], &stack)) {
             tell_touch(thread, object, &touch, NULL, stack.count > 0 ? &stack : NULL);
-            return;
+            return true;
         }
     struct thread_member members[THREAD_MEMBERS];
     size_t count = touch_members(thread, members);
@@ -230,8 +230,9 @@ static void ask_thread(const struct thread *thread, struct object *object)
         if (members[i].self - object->address < object->size &&
             report_sample(thread->tid, &stack) && is_on(&stack, members[i].address)) {
             tell_touch(thread, object, NULL, &members[i], &stack);
-            return;
+            return true;
         }
+    return false;
 }
 
 void tell_touches(struct object *object)
@@ -239,13 +240,16 @@ void tell_touches(struct object *object)
     if (guard.thread != NULL && guard.thread->destroys &&
         object->destructor_thread == guard.thread->reference)
         destruction_end();
-    if (__builtin_expect(!atomic_load(&object->touched), 1) || object->destructor == 0)
+    if (__builtin_expect(!atomic_load(&object->touched), 1))
         return;
-    for (uint32_t slot = 0; slot < thread_slots(); slot++) {
+    bool told = false;
+    for (uint32_t slot = 0; object->destructor != 0 && slot < thread_slots(); slot++) {
         const struct thread *thread = thread_slot(slot);
         if (thread != guard.thread && thread->state == THREAD_RUNNING)
-            ask_thread(thread, object);
+            told = ask_thread(thread, object) || told;
     }
+    if (!told)
+        tell_lock_users(object);
 }
 
 bool (*event_look_at_libraries)(struct thread_block *block, struct caller caller);

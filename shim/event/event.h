@@ -113,8 +113,9 @@ void event_exit(bool last);
 /* A signal is about to end the process. Any context. */
 void event_dying(void);
 
-/* A lock function was entered on that address. Call without the guard. */
-void event_lock_slow(const void *address, const char *function, struct caller caller);
+/* A lock function was entered on that address, where something dead seems to be. Call without the
+ * guard. */
+void event_lock_slow(const void *address, bool is_spin, const char *function, struct caller caller);
 
 /* After a system call that failed with EFAULT or did less than asked: the first byte the kernel
  * did not reach. Call without the guard. */

@@ -288,11 +288,12 @@ static bool touch_static(enum access access, const void *address, const char *fu
     return true;
 }
 
-void event_lock_slow(const void *address, const char *function, struct caller caller)
+void event_lock_slow(const void *address, bool is_spin, const char *function, struct caller caller)
 {
     if (!guard_enter())
         return;
-    if (static_object_may_hold(address) && touch_static(ACCESS_LOCK, address, function, caller)) {
+    if ((static_object_may_hold(address) && touch_static(ACCESS_LOCK, address, function, caller)) ||
+        tell_destroyed_lock(address, is_spin, function, caller)) {
         guard_leave();
         return;
     }

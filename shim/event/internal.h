@@ -17,6 +17,13 @@ void report_or_stop(struct finding *finding);
 void report_and_go_on(struct finding *finding);
 /* From when the object's end is filled in until its memory is taken away: who is still in it? */
 void tell_touches(struct object *object);
+/* Who holds a lock in it, or waits for one, where nobody was told by tell_touches(). */
+void tell_lock_users(struct object *object);
+/* The calling thread ends: which locks does it hold? */
+void tell_locks_at_end(void);
+/* A lock was entered whose first words look like a destroyed one's. True: it was one, and told. */
+bool tell_destroyed_lock(const void *address, bool is_spin, const char *function,
+                         struct caller caller);
 /* The address is a return address into the program's allocator itself. */
 bool is_allocators(uintptr_t address);
 /* A destructor was entered while an array may be destroyed. */

@@ -95,6 +95,7 @@ struct thread *event_thread_create(void *entry, void *argument, enum thread_orig
 void event_thread_end(void)
 {
     held_conclude();
+    tell_locks_at_end();
     destruction_end();
     if (guard.block != NULL)
         finish_frees(guard.block);

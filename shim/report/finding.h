@@ -67,13 +67,16 @@ struct finding {
     char evidence[400];                     /* how it is known, "" if the sentence says it */
     struct moment touch, end, birth, start; /* start: of the touching thread */
     /* Of a library's function: its registration.
-     * Of a descriptor's number: the close of the one before, or the birth of the one after. */
+     * Of a descriptor's number: the close of the one before, or the birth of the one after.
+     * Of a lock that is destroyed: what its holder does now. */
     struct moment other;
     bool has_descriptor;
     int number;                    /* of the descriptor */
     const char *made, *closed;     /* by which calls, static texts; NULL: not known */
     const struct library *library; /* that is unloaded; or NULL */
     uintptr_t function;            /* that was registered to be called, in it */
+    const char *lock;              /* what it is, 'mutex' or the like, a static text; NULL: no lock */
+    uintptr_t lock_address;
     bool has_object, guarded;
     bool is_static; /* its size is 0 where unknown */
     struct in_handler ended_in, touched_in;

@@ -182,14 +182,21 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
     }
     if (finding->library != NULL)
         add_library(text, finding->library);
+    if (finding->lock != NULL) {
+        text_add(text, ",\"lock\":{\"type\":");
+        add_string(text, finding->lock);
+        add_address(text, "address", finding->lock_address);
+        text_add_char(text, '}');
+    }
     add_moment(text, "touch", named, MOMENT_TOUCH);
     add_moment(text, "destruction", named, MOMENT_END);
     add_moment(text, "birth", named, MOMENT_BIRTH);
     add_moment(text, "thread_start", named, MOMENT_START);
     add_moment(text,
-               finding->library != NULL                ? "registration"
-               : finding->kind == KIND_USE_AFTER_CLOSE ? "earlier_close"
-                                                       : "new_owner",
+               finding->library != NULL                     ? "registration"
+               : finding->kind == KIND_USE_AFTER_CLOSE      ? "earlier_close"
+               : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "holder_now"
+                                                            : "new_owner",
                named, MOMENT_OTHER);
     text_add(text, "}\n");
 }

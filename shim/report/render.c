@@ -51,6 +51,8 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Close under the stream";
         case KIND_UNLOAD_WHILE_REGISTERED:
             return "Unload";
+        case KIND_LOCK_HELD_AT_END:
+            return "Lock";
         default:
             return "Use";
         }
@@ -62,9 +64,10 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
     case MOMENT_BIRTH:
         return finding->library != NULL ? "Load" : "Birth";
     case MOMENT_OTHER:
-        return finding->library != NULL                ? "Registration"
-               : finding->kind == KIND_USE_AFTER_CLOSE ? "Earlier close"
-                                                       : "New owner";
+        return finding->library != NULL                     ? "Registration"
+               : finding->kind == KIND_USE_AFTER_CLOSE      ? "Earlier close"
+               : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "Holder now"
+                                                            : "New owner";
     default:
         return "Start";
     }
@@ -329,6 +332,18 @@ static void write_object(struct text *text, const struct named_finding *named)
     text_add(text, "\n");
 }
 
+static void write_lock(struct text *text, const struct finding *finding)
+{
+    if (finding->lock == NULL)
+        return;
+    text_format(text, "  Lock: %s at 0x%lx", finding->lock, finding->lock_address);
+    if (names_of_data(finding->lock_address) != NULL) {
+        text_add(text, ", in ");
+        write_static_object(text, finding->lock_address, NULL);
+    }
+    text_add(text, "\n");
+}
+
 static void write_descriptor(struct text *text, const struct finding *finding)
 {
     if (!finding->has_descriptor)
@@ -375,6 +390,7 @@ void render_text(struct text *text, const struct named_finding *named)
     write_object(text, named);
     write_descriptor(text, finding);
     write_library(text, finding);
+    write_lock(text, finding);
     if (finding->evidence[0] != '\0')
         text_format(text, "  Evidence: %s\n", finding->evidence);
     render_story(text, named);

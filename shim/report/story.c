@@ -42,6 +42,8 @@ static void write_life(struct text *text, const struct named_finding *named)
         struct actor joiner = actor_of_reference(thread->joiner);
         text_add(text, "; being joined by ");
         write_actor(text, &joiner);
+    } else if (finding->kind == KIND_LOCK_HELD_AT_END) {
+        text_add(text, "; ends now");
     } else if (thread->origin == THREAD_CREATED) {
         text_add(text, "; still running, never joined");
     }
@@ -59,6 +61,7 @@ static void write_life(struct text *text, const struct named_finding *named)
 static bool crosses_threads(const struct finding *finding)
 {
     return (finding->kind == KIND_LATE_TOUCH || finding->kind == KIND_USE_AFTER_CLOSE ||
+            finding->kind == KIND_USE_AFTER_DESTROY ||
             (finding->kind == KIND_USE_AFTER_UNLOAD && finding->function == 0)) &&
            finding->end.has && finding->touch.actor.reference != finding->end.actor.reference;
 }
@@ -144,6 +147,12 @@ static void write_unload_change(struct text *text, const struct named_finding *n
         text_add(text, " leave the library, or stop and join it");
     }
     text_add(text, "; or load it with RTLD_NODELETE, so that it stays");
+}
+
+static bool thread_was_cancelled(const struct finding *finding)
+{
+    const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+    return thread != NULL && thread->ending == THREAD_CANCELLED;
 }
 
 static void write_change(struct text *text, const struct named_finding *named)
@@ -245,6 +254,34 @@ static void write_change(struct text *text, const struct named_finding *named)
     case KIND_UNLOAD_WHILE_REGISTERED:
         write_unload_change(text, named);
         break;
+    case KIND_USE_AFTER_DESTROY:
+        text_format(text, "destroy the %s after its last use: ", finding->lock);
+        if (finding->touch.actor.reference != finding->end.actor.reference) {
+            text_add(text, "stop and join ");
+            write_actor(text, &finding->touch.actor);
+            text_add(text, " before the destruction in ");
+        } else {
+            text_add(text, "the same thread destroys it in ");
+        }
+        write_place(text, end);
+        break;
+    case KIND_DESTROY_WHILE_IN_USE:
+        text_add(text, "before the destruction in ");
+        write_place(text, end);
+        if (finding->touch.actor.reference == finding->end.actor.reference) {
+            text_format(text, ", unlock the %s", finding->lock);
+        } else {
+            text_add(text, ", make ");
+            write_actor(text, &finding->touch.actor);
+            text_format(text, " leave the %s: stop and join it", finding->lock);
+        }
+        break;
+    case KIND_LOCK_HELD_AT_END:
+        text_format(text, "unlock the %s on every way out of the thread", finding->lock);
+        if (thread_was_cancelled(finding))
+            text_add(text, ": pthread_cleanup_push() a function that does");
+        text_add(text, "; whoever locks it next waits for ever");
+        break;
     case KIND_PURE_VIRTUAL_CALL:
         text_add(text, "end the calls on the object before its destructor begins: join the thread "
                        "that calls, or stop it in the most derived destructor");
@@ -344,6 +381,7 @@ static void write_timeline(struct text *text, const struct named_finding *named)
     text_add(text, "\n    ");
     const char *what = finding->has_descriptor    ? "descriptor"
                        : finding->library != NULL ? "library"
+                       : finding->lock != NULL    ? "lock"
                                                   : "object";
     write_label(text, what, text_length(what));
     write_row(text, column_of(marks, count, 'B'), 'B', column_of(marks, count, 'D'), 'D', count);
