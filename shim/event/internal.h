@@ -29,6 +29,11 @@ struct static_object *static_untouched(const void *address);
 bool static_may_be_new(const struct static_object *object);
 /* A fault at touch->address: true where it was a dead static object's, and is to be run again. */
 bool fault_in_static(const struct touch *touch);
+void thread_stack_events_start(const struct options *options);
+/* The same for the dead stack of a finished thread; stack_pointer: of the thread that faulted. */
+bool fault_in_thread_stack(const struct touch *touch, uintptr_t stack_pointer);
+/* A system call failed on touch->address: told where that is such a stack. */
+void buffer_in_thread_stack(const struct touch *touch);
 /* If the word is true poison: reports what it names and returns true. */
 bool report_poison(const struct touch *touch, uint64_t word);
 

@@ -150,6 +150,14 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
             text_format(text, ",\"offset\":%lu", finding->offset);
         text_add_char(text, '}');
     }
+    if (finding->part != THREAD_PART_NONE) {
+        static const char *const parts[] = {"", "frames", "thread_locals", "pthread_t"};
+        static const char *const endings[] = {"returned", "exited", "cancelled"};
+        text_format(text, ",\"storage\":{\"part\":\"%s\",\"ending\":\"%s\",\"size\":%zu",
+                    parts[finding->part], endings[finding->ending], finding->size);
+        add_address(text, "address", finding->address);
+        text_add_char(text, '}');
+    }
     if (finding->has_descriptor) {
         text_format(text, ",\"descriptor\":{\"number\":%d", finding->number);
         if (finding->made != NULL)
@@ -164,7 +172,10 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
     add_moment(text, "destruction", named, MOMENT_END);
     add_moment(text, "birth", named, MOMENT_BIRTH);
     add_moment(text, "thread_start", named, MOMENT_START);
-    add_moment(text, finding->kind == KIND_USE_AFTER_CLOSE ? "earlier_close" : "new_owner", named,
-               MOMENT_OTHER);
+    add_moment(text,
+               finding->part != THREAD_PART_NONE       ? "owner_join"
+               : finding->kind == KIND_USE_AFTER_CLOSE ? "earlier_close"
+                                                       : "new_owner",
+               named, MOMENT_OTHER);
     text_add(text, "}\n");
 }

@@ -53,12 +53,15 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Use";
         }
     case MOMENT_END:
-        return finding->kind == KIND_DOUBLE_CLOSE ? "First close"
-               : finding->has_descriptor          ? "Close"
-                                                  : "Destruction";
+        return finding->part != THREAD_PART_NONE    ? "End of its owner"
+               : finding->kind == KIND_DOUBLE_CLOSE ? "First close"
+               : finding->has_descriptor            ? "Close"
+                                                    : "Destruction";
     case MOMENT_BIRTH:
-        return "Birth";
+        return finding->part != THREAD_PART_NONE ? "Start of its owner" : "Birth";
     case MOMENT_OTHER:
+        if (finding->part != THREAD_PART_NONE)
+            return "Join of its owner";
         return finding->kind == KIND_USE_AFTER_CLOSE ? "Earlier close" : "New owner";
     default:
         return "Start";
@@ -267,10 +270,13 @@ static void write_moment(struct text *text, const struct named_finding *named,
         write_actor(text, &finding->touch.actor);
         text_add(text, ",");
     }
-    text_add(text, " by thread ");
+    bool ends_itself = which == MOMENT_END && finding->part != THREAD_PART_NONE;
+    text_add(text, ends_itself ? ", thread " : " by thread ");
     write_actor(text, &moment->actor);
     if (moment->actor.tid != 0)
         text_format(text, " (tid %d)", moment->actor.tid);
+    if (ends_itself)
+        text_format(text, ",%s", thread_ending_words(finding->ending));
     if (which == MOMENT_END && finding->ended_in.function != 0) {
         text_add(text, ", in ");
         write_exit_handler(text, &finding->ended_in);
@@ -318,6 +324,19 @@ static void write_object(struct text *text, const struct named_finding *named)
     text_add(text, "\n");
 }
 
+static void write_part(struct text *text, const struct finding *finding)
+{
+    if (finding->part == THREAD_PART_NONE)
+        return;
+    text_add(text, "  Storage: ");
+    text_add(text, finding->part == THREAD_PART_FRAMES   ? "frames"
+                   : finding->part == THREAD_PART_LOCALS ? "thread-local storage"
+                                                         : "libc's record");
+    text_add(text, " of ");
+    write_actor(text, &finding->end.actor);
+    text_format(text, ", in its stack of %zu bytes at 0x%lx\n", finding->size, finding->address);
+}
+
 static void write_descriptor(struct text *text, const struct finding *finding)
 {
     if (!finding->has_descriptor)
@@ -341,6 +360,7 @@ void render_text(struct text *text, const struct named_finding *named)
         write_moment(text, named, (enum moment_kind)which);
     write_object(text, named);
     write_descriptor(text, finding);
+    write_part(text, finding);
     if (finding->evidence[0] != '\0')
         text_format(text, "  Evidence: %s\n", finding->evidence);
     render_story(text, named);

@@ -68,6 +68,14 @@ static void write_order(struct text *text, const struct finding *finding)
     if (!crosses_threads(finding))
         return;
     text_add(text, "  Order: ");
+    if (finding->part != THREAD_PART_NONE) {
+        write_actor(text, &finding->end.actor);
+        text_add(text, finding->part == THREAD_PART_RECORD
+                           ? " had ended and was joined, or detached: its pthread_t stands for "
+                             "nothing since\n"
+                           : " had ended; its stack and its thread-local storage ended with it\n");
+        return;
+    }
     if (thread != NULL && finding->end.ticks != 0 && thread->start_ticks > finding->end.ticks &&
         thread->origin != THREAD_APPEARED) {
         text_format(
@@ -88,6 +96,25 @@ static void write_order(struct text *text, const struct finding *finding)
     text_add(text, "\n");
 }
 
+static void write_end_of_owner(struct text *text, const struct finding *finding)
+{
+    if (finding->part == THREAD_PART_RECORD) {
+        text_add(text, "forget the pthread_t of ");
+        write_actor(text, &finding->end.actor);
+        text_add(text, " once it is joined, or detached and about to end");
+        return;
+    }
+    text_add(text, "keep what ");
+    write_actor(text, &finding->touch.actor);
+    text_add(text, " needs where it outlives ");
+    write_actor(text, &finding->end.actor);
+    text_add(text, " (the heap, or the thread that starts both), or make ");
+    write_actor(text, &finding->end.actor);
+    text_add(text, " wait, before it ends, until ");
+    write_actor(text, &finding->touch.actor);
+    text_add(text, " is done with it");
+}
+
 static void write_change(struct text *text, const struct named_finding *named)
 {
     const struct finding *finding = named->finding;
@@ -97,6 +124,10 @@ static void write_change(struct text *text, const struct named_finding *named)
     switch (finding->kind) {
     case KIND_LATE_TOUCH: {
         const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+        if (finding->part != THREAD_PART_NONE) {
+            write_end_of_owner(text, finding);
+            break;
+        }
         bool joinable = thread != NULL && thread->origin == THREAD_CREATED && !thread->detached;
         if (finding->is_static || finding->ended_in.function != 0) {
             text_add(text, "before exit");
@@ -298,7 +329,8 @@ static void write_timeline(struct text *text, const struct named_finding *named)
             text_add_spaces(text, used < COLUMN ? COLUMN - used : 1);
     }
     text_add(text, "\n    ");
-    const char *what = finding->has_descriptor ? "descriptor" : "object";
+    bool of_thread = finding->part != THREAD_PART_NONE;
+    const char *what = finding->has_descriptor ? "descriptor" : of_thread ? "owner" : "object";
     write_label(text, what, text_length(what));
     write_row(text, column_of(marks, count, 'B'), 'B', column_of(marks, count, 'D'), 'D', count);
     if (finding->kind != KIND_LATE_WRITE) { /* whose thread is not known */
@@ -309,8 +341,11 @@ static void write_timeline(struct text *text, const struct named_finding *named)
         write_row(text, column_of(marks, count, 'S'), 'S', column_of(marks, count, 'X'), 'X',
                   count);
     }
-    text_format(text, "    B birth, D %s, S start of the thread, X %s\n",
-                finding->has_descriptor ? "close" : "destruction",
+    text_format(text, "    B %s, D %s, S start of the thread, X %s\n",
+                of_thread ? "start of the owner" : "birth",
+                finding->has_descriptor ? "close"
+                : of_thread             ? "its end"
+                                        : "destruction",
                 finding->kind == KIND_LATE_WRITE ? "noticed" : "the touch");
 }
 
