@@ -1,5 +1,5 @@
 // A worker publishes the address of a variable of its own and returns; it is read after the join.
-// EXPECT kind=late-touch ended=yes late=main destroyer=worker touch=look end=work start=- says=the.stack.of.thread
+// EXPECT kind=late-touch ended=yes late=main destroyer=worker touch=look end=work birth=main start=- says=the.stack.of.thread
 #include "case.h"
 
 struct progress {
@@ -20,12 +20,12 @@ NOINLINE static void publish(struct progress *progress)
     case_round();
 }
 
-static void *work(void *done)
+static void *work(void *waits)
 {
     struct progress progress = {{0}};
     case_name("worker");
     publish(&progress);
-    while (done != NULL && !case_stopped())
+    while (waits != NULL && !case_stopped())
         sched_yield();
     case_sink = (uintptr_t)progress.rounds[3];
     return NULL;
