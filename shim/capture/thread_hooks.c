@@ -47,17 +47,25 @@ void threads_equip(void)
         (void)pthread_setspecific(end_key, (void *)(uintptr_t)1);
 }
 
-/* frame: of the function that will call the program's. */
-static void begin(struct thread *thread, uintptr_t frame)
+static void begin(struct thread *thread)
 {
     uintptr_t before = guard_hold(GUARD_FRAME);
     guard.blocked = thread->inherited_blocked;
     thread_begin(thread);
-    thread_stack_entered(frame);
     thread_ending(THREAD_CANCELLED); /* until it returns or says otherwise */
     threads_equip();
     guard_let_go(before);
 }
+
+/* In the function that calls the program's. */
+#define BEGIN_FRAMES()                                                                             \
+    do {                                                                                           \
+        uintptr_t pointer;                                                                         \
+        __asm__ volatile("mov %%rsp, %0" : "=r"(pointer));                                         \
+        char *top = __builtin_alloca(thread_stack_padding(pointer));                               \
+        __asm__ volatile("" : "+r"(top) : : "memory");                                             \
+        thread_stack_entered((uintptr_t)top);                                                      \
+    } while (0)
 
 static void *run_posix(void *opaque)
 {
@@ -65,7 +73,8 @@ static void *run_posix(void *opaque)
     void *(*entry)(void *);
     __builtin_memcpy(&entry, &thread->entry, sizeof entry);
     void *argument = thread->argument;
-    begin(thread, GUARD_FRAME);
+    begin(thread);
+    BEGIN_FRAMES();
     void *result = entry(argument);
     thread_ending(THREAD_RETURNED);
     return result;
@@ -77,7 +86,8 @@ static int run_c11(void *opaque)
     int (*entry)(void *);
     __builtin_memcpy(&entry, &thread->entry, sizeof entry);
     void *argument = thread->argument;
-    begin(thread, GUARD_FRAME);
+    begin(thread);
+    BEGIN_FRAMES();
     int result = entry(argument);
     thread_ending(THREAD_RETURNED);
     return result;

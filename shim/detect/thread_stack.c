@@ -50,5 +50,7 @@ void detect_thread_stack(struct finding *finding, const struct touch *touch,
                 ": the thread's stack, 0x%lx to 0x%lx, was taken away when %s and not handed out "
                 "since",
                 stack->first, stack->top,
-                stack->gone ? "the thread had been joined" : "the detached thread was gone");
+                stack->gone       ? "the thread had been joined"
+                : stack->released ? "the detached thread was gone"
+                                  : "the thread was gone, though not joined yet");
 }

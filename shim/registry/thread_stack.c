@@ -12,9 +12,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#define DEAD_BYTES ((size_t)1 << 30) /* of addresses, for all dead stacks */
-#define LIBC_ALIGNMENT ((size_t)64)  /* to which libc rounds sizes down: TCB_ALIGNMENT */
-#define STACK_LEAST ((size_t)16384)  /* PTHREAD_STACK_MIN; libc itself may want more */
+#define DEAD_BYTES ((size_t)1 << 30)      /* of addresses, for all dead stacks */
+#define LIBC_ALIGNMENT ((size_t)64)       /* to which libc rounds sizes down: TCB_ALIGNMENT */
+#define STACK_LEAST ((size_t)16384)       /* PTHREAD_STACK_MIN; libc itself may want more */
+#define PADDED_LEAST ((size_t)256 * 1024) /* a stack of that size does not miss a page */
 #define LEAVING_NANOSECONDS UINT64_C(10000000000)
 
 _Atomic uint32_t thread_stacks_leaving;
@@ -107,6 +108,7 @@ static struct thread_stack *free_record(void)
 
 static bool open_stack(struct thread_stack *stack)
 {
+    stack->dead_to = 0;
     return memory_protect((void *)(stack->start + stack->guard_size),
                           stack->size - stack->guard_size, PROT_READ | PROT_WRITE);
 }
@@ -121,7 +123,8 @@ static bool fits(const struct thread_stack *stack, const struct thread_stack *wa
 static struct thread_stack *used_one(const struct thread_stack *wanted)
 {
     for (uint32_t i = 0; i < stacks_used; i++)
-        if (atomic_load(&stacks[i].state) == THREAD_STACK_IDLE && fits(&stacks[i], wanted))
+        if (atomic_load(&stacks[i].state) == THREAD_STACK_IDLE && fits(&stacks[i], wanted) &&
+            open_stack(&stacks[i]))
             return &stacks[i];
     struct thread_stack *oldest = oldest_dead();
     if (oldest == NULL || (dead_count < most_dead && dead_bytes + wanted->size <= most_bytes) ||
@@ -172,7 +175,8 @@ struct thread_stack *thread_stack_lend(struct thread *thread, size_t size, size_
     if (stack == NULL)
         stack = new_one(&wanted);
     if (stack != NULL) {
-        stack->created = stack->ended = stack->gone = stack->leaving = false;
+        stack->created = stack->ended = stack->gone = false;
+        stack->leaving = stack->given_up = false;
         stack->released = thread->detached;
         atomic_store(&stack->opened, false);
         stack->entered = stack->top;
@@ -185,14 +189,24 @@ struct thread_stack *thread_stack_lend(struct thread *thread, size_t size, size_
     return stack;
 }
 
-/* In one step, so that no thread reads zeros there meanwhile. */
-static bool take_away(const struct thread_stack *stack)
+/* In one step, so that no thread reads zeros there meanwhile. Near the limit on mappings that is
+ * refused, and what joins the guard is not. */
+static bool take_away(struct thread_stack *stack, uintptr_t to)
 {
-    if (keep_content)
-        return memory_protect((void *)stack->start, stack->size, PROT_NONE);
-    long result = system_call6(SYS_mmap, (long)stack->start, (long)stack->size, PROT_NONE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_FIXED, -1, 0);
-    return result == (long)stack->start;
+    size_t size = ROUND_UP(to, PAGE_SIZE) - stack->start;
+    long result = -1;
+    if (!keep_content)
+        result = system_call6(SYS_mmap, (long)stack->start, (long)size, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_FIXED, -1, 0);
+    if (result != (long)stack->start) {
+        if (!memory_protect((void *)stack->start, size, PROT_NONE))
+            return false;
+        if (!keep_content)
+            (void)memory_discard((void *)stack->start, size);
+    }
+    stack->dead_to = to;
+    atomic_store(&stack->opened, false);
+    return true;
 }
 
 static void drop_oldest(void)
@@ -212,9 +226,8 @@ static void stop_leaving(struct thread_stack *stack)
 static void bury(struct thread_stack *stack)
 {
     stop_leaving(stack);
-    if (!take_away(stack)) {
-        drop(stack);
-        set_state(stack, THREAD_STACK_UNUSED);
+    if (!take_away(stack, stack->top)) {
+        set_state(stack, THREAD_STACK_UNUSED); /* and stays where it is */
         return;
     }
     stack->order = ++last_order;
@@ -241,17 +254,23 @@ static void settle(struct thread_stack *stack)
         bury(stack);
         return;
     }
-    if (!stack->ended || !stack->released)
+    uintptr_t frames_end = stack->entered & ~(PAGE_SIZE - 1);
+    if (!stack->ended || stack->given_up ||
+        (!stack->released && (stack->dead_to != 0 || frames_end <= stack->first)))
         return;
     if (has_left_kernel(stack)) {
-        bury(stack);
+        stop_leaving(stack);
+        if (stack->released)
+            bury(stack);
+        else if (!take_away(stack, frames_end))
+            stack->given_up = true; /* its join is what is left */
     } else if (!stack->leaving) {
         stack->leaving = true;
         stack->left_ticks = clock_ticks();
         atomic_fetch_add(&thread_stacks_leaving, 1);
     } else if (clock_nanoseconds_between(stack->left_ticks, clock_ticks()) > LEAVING_NANOSECONDS) {
-        stop_leaving(stack); /* it stays lent for good */
-        stack->released = false;
+        stop_leaving(stack); /* it stays lent for good, or until it is joined */
+        stack->given_up = true;
     }
 }
 
@@ -266,6 +285,15 @@ void thread_stack_created(struct thread_stack *stack, bool made)
         set_state(stack, THREAD_STACK_UNUSED);
     }
     lock_release(&stacks_lock);
+}
+
+size_t thread_stack_padding(uintptr_t pointer)
+{
+    enum { CALL = 64 }; /* what the call itself, and the rounding of the padding, may need */
+    const struct thread_stack *stack = guard.thread == NULL ? NULL : guard.thread->stack;
+    size_t above = pointer % PAGE_SIZE;
+    return stack == NULL || stack->top - stack->first < PADDED_LEAST || above < CALL ? 0
+                                                                                     : above - CALL;
 }
 
 void thread_stack_entered(uintptr_t frame)
@@ -284,7 +312,7 @@ void thread_stack_ended(void)
     __builtin_memcpy(&stack->owner, thread, sizeof stack->owner);
     stack->owner.end_ticks = clock_ticks();
     stack->ended = true;
-    settle(stack); /* not now: but from now on it is waited for */
+    settle(stack); /* from now on it is waited for */
     lock_release(&stacks_lock);
 }
 
@@ -321,8 +349,9 @@ struct thread_stack *thread_stack_find(uintptr_t address, struct thread_stack *c
     for (uint32_t i = 0; i < stacks_used; i++) {
         struct thread_stack *stack = &stacks[i];
         uint32_t generation = atomic_load(&stack->generation);
-        if (atomic_load(&stack->state) != THREAD_STACK_DEAD || address < stack->first ||
-            address >= stack->top)
+        uint32_t state = atomic_load(&stack->state);
+        if ((state != THREAD_STACK_DEAD && state != THREAD_STACK_LENT) || address < stack->first ||
+            address >= stack->dead_to)
             continue;
         __builtin_memcpy(copy, stack, sizeof *copy);
         return atomic_load(&stack->generation) == generation ? stack : NULL;
@@ -340,8 +369,10 @@ bool thread_stack_reopen(struct thread_stack *stack)
 {
     if (!keep_content)
         return false;
+    uintptr_t first = stack->start + stack->guard_size;
     atomic_store(&stack->opened, true);
-    return open_stack(stack);
+    return memory_protect((void *)first, ROUND_UP(stack->dead_to, PAGE_SIZE) - first,
+                          PROT_READ | PROT_WRITE);
 }
 
 void thread_stack_stop(void)

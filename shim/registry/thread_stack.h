@@ -7,8 +7,9 @@
  *     kernel no longer knows the thread (it clears the thread's id in libc's record before that:
  *     CLONE_CHILD_CLEARTID, clone(2)).
  * After that libc has no list that leads there (nptl/nptl-stack.c, __nptl_deallocate_stack: a stack
- * of the user's is not cached). The oldest dead one goes to the next thread that wants the same
- * sizes once there are enough of them. Takes a lock of its own: between guard_enter() and
+ * of the user's is not cached). Of a thread that has ended and is not joined yet only the frames
+ * die, since libc still needs its record. The oldest dead one goes to the next thread that wants
+ * the same sizes once there are enough of them. Takes a lock of its own: between guard_enter() and
  * guard_leave(), unless said otherwise. */
 #ifndef OUTLIVE_REGISTRY_THREAD_STACK_H
 #define OUTLIVE_REGISTRY_THREAD_STACK_H
@@ -38,7 +39,9 @@ struct thread_stack {
     uintptr_t first, top;        /* what libc was given */
     size_t guard_size;           /* whole pages, as libc reports them */
     uintptr_t entered;           /* the program's frames lie below, thread-local storage above */
+    uintptr_t dead_to;           /* from `first` to there it is dead */
     bool created, ended, released, gone; /* see above; gone: joined */
+    bool given_up;                       /* it is not asked any more whether the owner is gone */
     bool leaving;                        /* counted in thread_stacks_leaving */
     _Atomic bool opened;                 /* given back after a report */
     uint64_t order;                      /* of the dead: the lowest leaves first */
@@ -48,7 +51,7 @@ struct thread_stack {
     uint32_t join_stack; /* kept; 0: not joined */
 };
 
-/* How many detached threads have told their end and may not be gone from the kernel yet. */
+/* How many threads have told their end and may not be gone from the kernel yet. */
 extern _Atomic uint32_t thread_stacks_leaving __attribute__((visibility("hidden")));
 
 /* Once, at start. most: dead stacks, 0: none are lent. keep_content: what was dead is to be given
@@ -59,8 +62,9 @@ bool thread_stack_start(uint64_t most, bool keep_content);
 struct thread_stack *thread_stack_lend(struct thread *thread, size_t size, size_t guard_size);
 /* After the call that created it: whether it did. */
 void thread_stack_created(struct thread_stack *stack, bool made);
-/* In the thread itself: first, with a frame below which the program's will lie; and last. Both
- * without a stack of ours do nothing. */
+/* In the thread itself. How far below the stack pointer the program's frames should begin, so that
+ * they share no page with what lies above; where they do; and last of all the end. */
+size_t thread_stack_padding(uintptr_t pointer);
 void thread_stack_entered(uintptr_t frame);
 void thread_stack_ended(void);
 /* After the call that joined, or detached, the owner. join_stack: kept. */
@@ -69,7 +73,7 @@ void thread_stack_detached(struct thread_stack *stack);
 /* Looks whether threads have left the kernel. */
 void thread_stack_look(void);
 
-/* Copies the record of the dead stack that holds the address; NULL, or the record itself. No lock,
+/* Copies the record of the stack that is dead at the address; NULL, or the record itself. No lock,
  * async-signal-safe. */
 struct thread_stack *thread_stack_find(uintptr_t address, struct thread_stack *copy);
 bool thread_stack_is_dead(uintptr_t address);
