@@ -111,6 +111,8 @@ static bool is_dead(uintptr_t address, struct thread_stack *copy, struct thread_
 bool fault_in_thread_stack(const struct touch *touch, uintptr_t stack_pointer)
 {
     struct thread_stack copy, *stack;
+    if (touch->access == ACCESS_CALL && thread_stack_make_executable(touch->address))
+        return true;
     if (!is_dead(touch->address, &copy, &stack))
         return stack != NULL; /* another thread's report has just opened it */
     /* A thread that ran out of its own stack is no late one. */

@@ -6,8 +6,10 @@
 #include "base/memory.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gnu/libc-version.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -373,6 +375,42 @@ bool thread_stack_reopen(struct thread_stack *stack)
     atomic_store(&stack->opened, true);
     return memory_protect((void *)first, ROUND_UP(stack->dead_to, PAGE_SIZE) - first,
                           PROT_READ | PROT_WRITE);
+}
+
+/* The main thread's stack tells, by its line in the map (proc(5)). */
+static bool main_stack_is_executable(void)
+{
+    char line[128], next;
+    size_t length = 0;
+    bool executable = false;
+    long file = system_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return false;
+    while (!executable && system_read((int)file, &next, 1) == 1) {
+        if (length < sizeof line - 1)
+            line[length++] = next;
+        if (next != '\n')
+            continue;
+        line[length] = '\0';
+        length = 0;
+        executable = text_find(line, "[stack]") != NULL && text_find(line, " rwxp ") != NULL;
+    }
+    (void)system_close((int)file);
+    return executable;
+}
+
+bool thread_stack_make_executable(uintptr_t address)
+{
+    for (uint32_t i = 0; i < stacks_used; i++) {
+        struct thread_stack *stack = &stacks[i];
+        if (atomic_load(&stack->state) == THREAD_STACK_LENT && stack->dead_to == 0 &&
+            address >= stack->first && address < stack->top)
+            return main_stack_is_executable() &&
+                   memory_protect((void *)(stack->start + stack->guard_size),
+                                  stack->size - stack->guard_size,
+                                  PROT_READ | PROT_WRITE | PROT_EXEC);
+    }
+    return false;
 }
 
 void thread_stack_stop(void)

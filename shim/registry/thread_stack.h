@@ -81,6 +81,11 @@ bool thread_stack_is_dead(uintptr_t address);
 bool thread_stack_reopen(struct thread_stack *stack);
 bool thread_stack_keeps_content(void);
 
+/* A thread jumped to the address: if it lies on a living stack that is not executable, but libc has
+ * made those that it knows executable since (dlopen of a library that wants it), it becomes so,
+ * too. Async-signal-safe. */
+bool thread_stack_make_executable(uintptr_t address);
+
 /* From here on none are lent, and the dead ones go back. */
 void thread_stack_stop(void);
 
