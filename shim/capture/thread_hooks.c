@@ -273,11 +273,10 @@ EXPORT int pthread_cancel(pthread_t handle)
 
 static void note_exit(struct caller caller)
 {
-    struct thread_stack *stack = stack_of(guard.thread);
-    if (stack != NULL && guard_enter()) {
-        stack->end_stack = stack_keep(caller);
-        guard_leave();
-    }
+    if (!guard_enter())
+        return;
+    thread_stack_exits(caller);
+    guard_leave();
 }
 
 EXPORT void pthread_exit(void *result)

@@ -23,6 +23,14 @@ static void add_end(struct finding *finding, const struct thread_stack *stack)
     finding->end.stack.frames[0] = (uintptr_t)stack->owner.entry;
 }
 
+static uintptr_t function_at(const struct thread_stack *stack, uintptr_t address)
+{
+    for (size_t i = 0; i + 1 < stack->frame_count; i++)
+        if (address > stack->slots[i] && address < stack->slots[i + 1])
+            return stack->frames[i];
+    return 0;
+}
+
 void detect_thread_stack(struct finding *finding, const struct touch *touch,
                          const struct thread_stack *stack)
 {
@@ -30,6 +38,7 @@ void detect_thread_stack(struct finding *finding, const struct touch *touch,
     finding_start(finding, KIND_LATE_TOUCH, touch);
     finding->part = part_of(stack, touch->address);
     finding->ending = owner->ending;
+    finding->frame_of = function_at(stack, touch->address);
     finding->address = stack->first;
     finding->size = stack->top - stack->first;
     finding->birth_site = (uintptr_t)owner->entry;

@@ -183,6 +183,7 @@ struct thread_stack *thread_stack_lend(struct thread *thread, size_t size, size_
         atomic_store(&stack->opened, false);
         stack->entered = stack->top;
         stack->end_stack = stack->join_stack = 0;
+        stack->frame_count = 0;
         __builtin_memcpy(&stack->owner, thread, sizeof stack->owner);
         set_state(stack, THREAD_STACK_LENT);
         thread->stack = stack;
@@ -302,6 +303,17 @@ void thread_stack_entered(uintptr_t frame)
 {
     if (guard.thread != NULL && guard.thread->stack != NULL)
         guard.thread->stack->entered = frame;
+}
+
+void thread_stack_exits(struct caller caller)
+{
+    struct thread_stack *stack = guard.thread == NULL ? NULL : guard.thread->stack;
+    bool whole;
+    if (stack == NULL)
+        return;
+    stack->end_stack = stack_keep(caller);
+    stack->frame_count = stack_walk(caller, stack->frames, stack->slots, THREAD_STACK_FRAMES,
+                                    THREAD_STACK_FRAMES, &whole);
 }
 
 void thread_stack_ended(void)

@@ -14,6 +14,7 @@
 #ifndef OUTLIVE_REGISTRY_THREAD_STACK_H
 #define OUTLIVE_REGISTRY_THREAD_STACK_H
 
+#include "registry/stack.h"
 #include "registry/thread.h"
 
 #include <stdatomic.h>
@@ -23,6 +24,8 @@
 
 #define THREAD_STACKS 1024          /* lent and dead ones */
 #define THREAD_STACK_QUARANTINE 512 /* dead ones, at the most */
+
+#define THREAD_STACK_FRAMES 16 /* that are kept of a pthread_exit */
 
 enum thread_stack_state {
     THREAD_STACK_UNUSED, /* the record is free */
@@ -47,6 +50,10 @@ struct thread_stack {
     uint64_t order;                      /* of the dead: the lowest leaves first */
     uint64_t left_ticks;                 /* since when only the kernel is waited for */
     struct thread owner; /* a copy once it has ended, since records of threads are reused */
+    /* The frames that were there at its pthread_exit: the function that returns to frames[i] has
+     * what lies between slots[i] and slots[i + 1]. */
+    uintptr_t frames[THREAD_STACK_FRAMES], slots[THREAD_STACK_FRAMES];
+    size_t frame_count;
     uint32_t end_stack;  /* kept, of its pthread_exit; 0: none */
     uint32_t join_stack; /* kept; 0: not joined */
 };
@@ -66,6 +73,8 @@ void thread_stack_created(struct thread_stack *stack, bool made);
  * they share no page with what lies above; where they do; and last of all the end. */
 size_t thread_stack_padding(uintptr_t pointer);
 void thread_stack_entered(uintptr_t frame);
+/* The caller calls pthread_exit. */
+void thread_stack_exits(struct caller caller);
 void thread_stack_ended(void);
 /* After the call that joined, or detached, the owner. join_stack: kept. */
 void thread_stack_joined(struct thread_stack *stack, uint32_t join_stack);

@@ -78,6 +78,7 @@ struct finding {
     struct in_handler ended_in, touched_in;
     enum thread_part part;     /* of the thread in `end`, which has ended; birth: its start */
     enum thread_ending ending; /* of that thread */
+    uintptr_t frame_of;        /* an address in the function whose frame was there; 0: not known */
     uintptr_t address;         /* of the object */
     size_t size;               /* as asked for; usable bytes where not guarded */
     bool size_is_usable;

@@ -334,6 +334,12 @@ static void write_part(struct text *text, const struct finding *finding)
                                                          : "libc's record");
     text_add(text, " of ");
     write_actor(text, &finding->end.actor);
+    if (finding->frame_of != 0) {
+        struct named_frame frames[NAMED_INLINED];
+        size_t named = names_of(finding->frame_of, false, frames, NAMED_INLINED);
+        text_add(text, "; when it left, the frame there was that of ");
+        write_place(text, &frames[named - 1]);
+    }
     text_format(text, ", in its stack of %zu bytes at 0x%lx\n", finding->size, finding->address);
 }
 

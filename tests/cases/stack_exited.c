@@ -1,6 +1,6 @@
 // A detached worker leaves by pthread_exit deep in a call, while the main thread still reads a
 // variable of the frame that called it; nothing but the kernel tells that it is gone.
-// EXPECT kind=late-touch ended=yes late=main destroyer=worker touch=look end=leave birth=main start=- says=by.pthread_exit()
+// EXPECT kind=late-touch ended=yes late=main destroyer=worker touch=look end=leave birth=main start=- says=the.frame.there.was.that.of
 #include "case.h"
 
 struct progress {
