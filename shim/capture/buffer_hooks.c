@@ -12,7 +12,8 @@
 static void ask(const void *address, const char *function, struct caller caller)
 {
     int saved = errno;
-    if (arena_contains(address) || static_object_may_hold(address))
+    if (arena_contains(address) || static_object_may_hold(address) ||
+        thread_stack_is_dead((uintptr_t)address))
         event_buffer(address, function, caller);
     errno = saved;
 }
@@ -33,9 +34,8 @@ static inline void after(const void *buffer, size_t size, ssize_t done, const ch
     if (__builtin_expect(done < 0, 0)) {
         if (errno == EFAULT)
             ask(buffer, function, caller);
-    } else if (__builtin_expect((size_t)done < size &&
-                                    ((uintptr_t)buffer + (size_t)done) % PAGE_SIZE == 0,
-                                0)) {
+    } else if (__builtin_expect(
+                   (size_t)done < size && ((uintptr_t)buffer + (size_t)done) % PAGE_SIZE == 0, 0)) {
         ask((const char *)buffer + done, function, caller);
     }
 }

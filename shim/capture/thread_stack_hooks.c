@@ -5,6 +5,8 @@
 
 #include "event/event.h"
 
+#include <errno.h>
+
 static _Atomic bool default_changed; /* libc alone knows what its default attributes are */
 
 /* What no stack was set in: libc keeps the end of the stack, and gives its start (glibc,
@@ -47,6 +49,16 @@ void thread_stack_tell(struct thread *thread, struct thread_stack *stack, bool m
         return;
     thread_stack_created(stack, made);
     guard_leave();
+}
+
+/* libc blocks all signals before it looks at the thread (nptl/pthread_kill.c): a fault there, where
+ * the record is dead, would be the end. */
+EXPORT int pthread_kill(pthread_t handle, int number)
+{
+    real_need();
+    if (event_handle_is_dead(handle, "pthread_kill", CALLER_HERE()))
+        return ESRCH;
+    return real.pthread_kill(handle, number);
 }
 
 /* For libc a stack that it was given has no guard. */

@@ -100,7 +100,7 @@ void write_what(struct text *text, const struct finding *finding)
     if (finding->part != THREAD_PART_NONE) {
         text_add(text, finding->part == THREAD_PART_FRAMES   ? "the stack of "
                        : finding->part == THREAD_PART_LOCALS ? "thread-local storage of "
-                                                             : "what a pthread_t stands for, of ");
+                                                             : "the pthread_t record of ");
         write_thread(text, &finding->end.actor);
         return;
     }

@@ -84,6 +84,10 @@ void event_finish_frees(void);
 /* The calling thread's finding about a descriptor waited until now: see held.c. */
 void event_held_slow(void);
 
+/* The function was given a pthread_t: true where it stands for a finished thread whose record is
+ * dead, and the real function must not be entered. Without the guard. */
+bool event_handle_is_dead(pthread_t handle, const char *function, struct caller caller);
+
 /* Detached threads have ended: are they gone? Without the guard. */
 void event_threads_leaving(void);
 

@@ -26,8 +26,8 @@ bool is_allocators(uintptr_t address)
 }
 
 /* From here until tell() or report_prepared() an exit waits: the thread may be about to report. */
-static void capture_touch(struct touch *touch, enum access access, const void *address,
-                          const char *function, struct caller caller)
+void capture_touch(struct touch *touch, enum access access, const void *address,
+                   const char *function, struct caller caller)
 {
     report_prepare();
     *touch = (struct touch){.thread = thread_current(),

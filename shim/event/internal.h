@@ -11,6 +11,9 @@ void heap_events_start(const struct options *options, const struct allocator *al
 void finish_frees(struct thread_block *owner);
 void tell_late_write(const struct block *block, uint32_t word, uint64_t found);
 
+/* By the caller of a hook; report_prepared() ends it. */
+void capture_touch(struct touch *touch, enum access access, const void *address,
+                   const char *function, struct caller caller);
 /* Reports; does not return where the finding stops the program. */
 void report_or_stop(struct finding *finding);
 /* From when the object's end is filled in until its memory is taken away: who is still in it? */

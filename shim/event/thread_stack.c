@@ -135,3 +135,25 @@ void buffer_in_thread_stack(const struct touch *touch)
     finding.can_continue = true; /* the program sees the kernel's error */
     report_or_stop(&finding);
 }
+
+bool event_handle_is_dead(pthread_t handle, const char *function, struct caller caller)
+{
+    struct thread_stack copy, *stack;
+    uintptr_t address = (uintptr_t)handle;
+    int saved = errno;
+    if (!is_dead(address, &copy, &stack) || copy.owner.handle != handle)
+        return false;
+    if (!guard_enter())
+        return true;
+    struct touch touch;
+    struct finding finding;
+    capture_touch(&touch, ACCESS_SYSTEM, (const void *)address, function, caller);
+    detect_thread_stack(&finding, &touch, &copy);
+    finding.can_continue = true;
+    report_or_stop(&finding);
+    report_prepared();
+    bool open = thread_stack_reopen(stack);
+    guard_leave();
+    errno = saved;
+    return !open;
+}
