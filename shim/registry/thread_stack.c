@@ -392,7 +392,7 @@ bool thread_stack_reopen(struct thread_stack *stack)
 /* The main thread's stack tells, by its line in the map (proc(5)). */
 static bool main_stack_is_executable(void)
 {
-    char line[128], next;
+    char line[128], next = 0;
     size_t length = 0;
     bool executable = false;
     long file = system_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
