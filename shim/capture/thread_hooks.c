@@ -57,6 +57,16 @@ static void begin(struct thread *thread)
     guard_let_go(before);
 }
 
+/* In the function that calls the program's. */
+#define BEGIN_FRAMES()                                                                             \
+    do {                                                                                           \
+        uintptr_t pointer;                                                                         \
+        __asm__ volatile("mov %%rsp, %0" : "=r"(pointer));                                         \
+        char *top = __builtin_alloca(thread_stack_padding(pointer));                               \
+        __asm__ volatile("" : "+r"(top) : : "memory");                                             \
+        thread_stack_entered((uintptr_t)top);                                                      \
+    } while (0)
+
 static void *run_posix(void *opaque)
 {
     struct thread *thread = opaque;
@@ -64,6 +74,7 @@ static void *run_posix(void *opaque)
     __builtin_memcpy(&entry, &thread->entry, sizeof entry);
     void *argument = thread->argument;
     begin(thread);
+    BEGIN_FRAMES();
     void *result = entry(argument);
     thread_ending(THREAD_RETURNED);
     return result;
@@ -76,9 +87,15 @@ static int run_c11(void *opaque)
     __builtin_memcpy(&entry, &thread->entry, sizeof entry);
     void *argument = thread->argument;
     begin(thread);
+    BEGIN_FRAMES();
     int result = entry(argument);
     thread_ending(THREAD_RETURNED);
     return result;
+}
+
+static void *run_c11_on_ours(void *opaque)
+{
+    return (void *)(intptr_t)run_c11(opaque); /* as libc keeps its result (nptl/pthread_create.c) */
 }
 
 static struct thread *told_creation(void *entry, void *argument, struct caller caller)
@@ -119,7 +136,15 @@ EXPORT int pthread_create(pthread_t *handle, const pthread_attr_t *attributes,
         (void)pthread_attr_getstacksize(attributes, &thread->stack_size);
         (void)pthread_attr_getguardsize(attributes, &thread->guard_size);
     }
-    int result = real.pthread_create(handle, attributes, run_posix, thread);
+    pthread_attr_t ours;
+    struct thread_stack *stack = thread_stack_supply(thread, attributes, &ours);
+    int result = EAGAIN;
+    if (stack != NULL) {
+        result = real.pthread_create(handle, &ours, run_posix, thread);
+        thread_stack_tell(thread, stack, result == 0);
+    }
+    if (result != 0)
+        result = real.pthread_create(handle, attributes, run_posix, thread);
     tell_result(thread, result == 0, result == 0 ? *handle : 0);
     return result;
 }
@@ -132,7 +157,16 @@ EXPORT int thrd_create(thrd_t *handle, thrd_start_t entry, void *argument)
     struct thread *thread = told_creation(entry_address, argument, CALLER_HERE());
     if (thread == NULL)
         return real.thrd_create(handle, entry, argument);
-    int result = real.thrd_create(handle, run_c11, thread);
+    pthread_attr_t ours;
+    struct thread_stack *stack = thread_stack_supply(thread, NULL, &ours);
+    int result = thrd_error;
+    if (stack != NULL) {
+        bool made = real.pthread_create(handle, &ours, run_c11_on_ours, thread) == 0;
+        thread_stack_tell(thread, stack, made);
+        result = made ? thrd_success : thrd_error;
+    }
+    if (result != thrd_success)
+        result = real.thrd_create(handle, run_c11, thread);
     tell_result(thread, result == thrd_success, result == thrd_success ? *handle : 0);
     return result;
 }
@@ -148,12 +182,20 @@ static struct thread *joining(pthread_t handle)
     return thread;
 }
 
-static void joined(struct thread *thread, bool ok)
+/* stack: of the thread, whose record may be another's after the call that joins it. */
+static void joined(struct thread *thread, struct thread_stack *stack, bool ok, struct caller caller)
 {
     if (thread == NULL || !guard_enter())
         return;
     thread_join_ended(thread, ok);
+    if (ok && stack != NULL)
+        thread_stack_joined(stack, stack_keep(caller));
     guard_leave();
+}
+
+static struct thread_stack *stack_of(const struct thread *thread)
+{
+    return thread == NULL ? NULL : thread->stack;
 }
 
 #define JOIN_HOOK(name, parameters, arguments)                                                     \
@@ -161,9 +203,10 @@ static void joined(struct thread *thread, bool ok)
     {                                                                                              \
         real_need();                                                                               \
         struct thread *thread = joining(handle);                                                   \
+        struct thread_stack *stack = stack_of(thread);                                             \
         event_waited();                                                                            \
         int failure = real.name arguments;                                                         \
-        joined(thread, failure == 0);                                                              \
+        joined(thread, stack, failure == 0, CALLER_HERE());                                        \
         return failure;                                                                            \
     }
 
@@ -177,28 +220,43 @@ JOIN_HOOK(pthread_clockjoin_np,
 JOIN_HOOK(thrd_join, (thrd_t handle, int *result), (handle, result))
 _Static_assert(thrd_success == 0, "thrd_join tells success as pthread_join does");
 
-static void detached(pthread_t handle)
+/* Before the call: after it the handle may be another thread's. Its stack, if that is ours. */
+static struct thread_stack *detaching(pthread_t handle)
 {
     if (!guard_enter())
-        return;
+        return NULL;
     struct thread *thread = thread_of_handle(handle);
+    struct thread_stack *stack = stack_of(thread);
     if (thread != NULL)
         thread_detached(thread);
+    guard_leave();
+    return stack;
+}
+
+static void detached(struct thread_stack *stack, bool ok)
+{
+    if (stack == NULL || !ok || !guard_enter())
+        return;
+    thread_stack_detached(stack);
     guard_leave();
 }
 
 EXPORT int pthread_detach(pthread_t handle)
 {
     real_need();
-    detached(handle); /* before: after it the handle may be another thread's */
-    return real.pthread_detach(handle);
+    struct thread_stack *stack = detaching(handle);
+    int failure = real.pthread_detach(handle);
+    detached(stack, failure == 0);
+    return failure;
 }
 
 EXPORT int thrd_detach(thrd_t handle)
 {
     real_need();
-    detached(handle);
-    return real.thrd_detach(handle);
+    struct thread_stack *stack = detaching(handle);
+    int failure = real.thrd_detach(handle);
+    detached(stack, failure == thrd_success);
+    return failure;
 }
 
 EXPORT int pthread_cancel(pthread_t handle)
@@ -213,11 +271,20 @@ EXPORT int pthread_cancel(pthread_t handle)
     return real.pthread_cancel(handle);
 }
 
+static void note_exit(struct caller caller)
+{
+    if (!guard_enter())
+        return;
+    thread_stack_exits(caller);
+    guard_leave();
+}
+
 EXPORT void pthread_exit(void *result)
 {
     real_need();
     thread_ending(THREAD_EXITED);
     guard_abandon();
+    note_exit(CALLER_HERE());
     real.pthread_exit(result);
     __builtin_unreachable();
 }
@@ -227,6 +294,7 @@ EXPORT void thrd_exit(int result)
     real_need();
     thread_ending(THREAD_EXITED);
     guard_abandon();
+    note_exit(CALLER_HERE());
     real.thrd_exit(result);
     __builtin_unreachable();
 }

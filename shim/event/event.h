@@ -12,6 +12,7 @@
 #include "registry/exit_handler.h"
 #include "registry/library.h"
 #include "registry/site.h"
+#include "registry/thread_stack.h"
 
 /* The allocator below the shim, resolved by the capture layer. */
 struct allocator {
@@ -84,11 +85,21 @@ void event_finish_frees(void);
 /* The calling thread's finding about a descriptor waited until now: see held.c. */
 void event_held_slow(void);
 
+/* The function was given a pthread_t: true where it stands for a finished thread whose record is
+ * dead, and the real function must not be entered. Without the guard. */
+bool event_handle_is_dead(pthread_t handle, const char *function, struct caller caller);
+
+/* Detached threads have ended: are they gone? Without the guard. */
+void event_threads_leaving(void);
+
 /* The calling thread has waited for something, or is about to: its burst of frees, if any, is over.
  */
 static inline void event_waited(void)
 {
     struct thread_block *block = guard.block;
+    if (__builtin_expect(atomic_load_explicit(&thread_stacks_leaving, memory_order_relaxed) != 0,
+                         0))
+        event_threads_leaving();
     quarantine_end_burst();
     if (block == NULL)
         return;
@@ -103,6 +114,9 @@ bool event_resize(struct object *object, size_t size);
 struct thread *event_thread_create(void *entry, void *argument, enum thread_origin origin,
                                    struct caller caller);
 void event_thread_end(void);
+/* Whether a thread that is to be created should have a stack of the shim's; and one, or NULL. */
+bool event_thread_wants_stack(const struct thread *thread);
+struct thread_stack *event_thread_stack(struct thread *thread, size_t size, size_t guard_size);
 
 /* Any context; sign is a static text. */
 void event_shutdown(const char *sign);
@@ -194,6 +208,7 @@ struct fault {
     bool modifies;     /* a write that reads as well */
     uint64_t words[4]; /* register values that form the faulting operand's address */
     size_t word_count;
+    uintptr_t stack_pointer;
     struct stack stack;
 };
 

@@ -47,11 +47,15 @@ struct moment {
 };
 
 /* Names that are known only when the report is written stand in a sentence as one of these. */
-#define FINDING_OBJECT_NAME '\1'  /* of the static object */
-#define FINDING_HANDLER_NAME '\2' /* ' in the exit handler f': where it was destroyed */
-#define FINDING_RUNNING_NAME '\3' /* ', while it ran the exit handler f' */
-#define FINDING_POINTER_NAME '\4' /* of the null pointer */
+#define FINDING_OBJECT_NAME '\1'   /* of the static object */
+#define FINDING_HANDLER_NAME '\2'  /* ' in the exit handler f': where it was destroyed */
+#define FINDING_RUNNING_NAME '\3'  /* ', while it ran the exit handler f' */
+#define FINDING_POINTER_NAME '\4'  /* of the null pointer */
 #define FINDING_FUNCTION_NAME '\5' /* of `function` */
+
+/* Which part of a finished thread's stack: libc puts thread-local storage and its own record of the
+ * thread, to which a pthread_t points, above the frames. */
+enum thread_part { THREAD_PART_NONE, THREAD_PART_FRAMES, THREAD_PART_LOCALS, THREAD_PART_RECORD };
 
 /* The exit handler in which something happened. */
 struct in_handler {
@@ -68,21 +72,25 @@ struct finding {
     struct moment touch, end, birth, start; /* start: of the touching thread */
     /* Of a library's function: its registration.
      * Of a descriptor's number: the close of the one before, or the birth of the one after.
-     * Of a lock that is destroyed: what its holder does now. */
+     * Of a lock that is destroyed: what its holder does now.
+     * Of a finished thread: its join. */
     struct moment other;
     bool has_descriptor;
     int number;                    /* of the descriptor */
     const char *made, *closed;     /* by which calls, static texts; NULL: not known */
     const struct library *library; /* that is unloaded; or NULL */
     uintptr_t function;            /* that was registered to be called, in it */
-    const char *lock;              /* what it is, 'mutex' or the like, a static text; NULL: no lock */
+    const char *lock; /* what it is, 'mutex' or the like, a static text; NULL: no lock */
     uintptr_t lock_address;
     bool has_object, guarded;
     bool is_static; /* its size is 0 where unknown */
     struct in_handler ended_in, touched_in;
-    uintptr_t null_pointer; /* in static storage, which `ended_in` made null; 0: none */
-    uintptr_t address; /* of the object */
-    size_t size;       /* as asked for; usable bytes where not guarded */
+    uintptr_t null_pointer;    /* in static storage, which `ended_in` made null; 0: none */
+    enum thread_part part;     /* of the thread in `end`, which has ended; birth: its start */
+    enum thread_ending ending; /* of that thread */
+    uintptr_t frame_of;        /* an address in the function whose frame was there; 0: not known */
+    uintptr_t address;         /* of the object */
+    size_t size;               /* as asked for; usable bytes where not guarded */
     bool size_is_usable;
     uint64_t offset; /* of the touch */
     bool has_offset;
@@ -94,6 +102,9 @@ struct finding {
     bool can_continue;         /* the memory can be given back */
     const char *cannot_reason; /* why not, where halt_on_error=0 was asked for */
 };
+
+/* ` by return from its start function` and the like. */
+const char *thread_ending_words(enum thread_ending ending);
 
 struct actor actor_of(const struct thread *thread);
 struct actor actor_of_reference(thread_reference reference);
