@@ -316,10 +316,14 @@ static bool take_entries(const struct link_map *module)
         __builtin_memcpy(&before[i], slot, sizeof before[i]);
         __builtin_memcpy(slot, &patches[i].original, sizeof patches[i].original);
     }
-    if (!patch_install(patches, count)) {
+    if (!patch_install_whole(patches, count)) {
+        size_t refused = 0;
+        while (refused + 1 < count && patches[refused].refusal == PATCH_FINE)
+            refused++;
         for (size_t i = 0; i < count; i++)
             __builtin_memcpy(entries[patches[i].number].real, &before[i], sizeof before[i]);
-        tell_refusal(module, "", patch_refusal_text(patches[0].refusal));
+        tell_refusal(module, entries[patches[refused].number].name,
+                     patch_refusal_text(patches[refused].refusal));
         return false;
     }
     for (size_t i = 0; i < count; i++) {

@@ -126,7 +126,10 @@ struct thread {
      * (SIGTIMER, glibc's internal-signals.h) for a moment, and it would be killed by it. */
     bool keeps_libc_signals;
     bool has_handle, detached, joined, joining;
-    bool destroys; /* it entered the destructor of a guarded object that is not freed yet */
+    /* The guarded object, by its number, whose destructor it entered and that is not freed yet: the
+     * outermost; 0: none. And that destructor's return address, in its slot. */
+    uint32_t destroys;
+    uintptr_t destroys_slot, destroys_return;
     struct thread_touch touches[THREAD_TOUCHES];
     struct thread_member members[THREAD_MEMBERS]; /* the innermost last */
     uint32_t member_count;

@@ -52,6 +52,9 @@ static void use(size_t i)
     size_t size = 1 + i * 13 % 900;
     char *block = filled(mallocx(size, 0), size);
     CHECK(sallocx(block, 0) >= size && nallocx(size, 0) >= size);
+    volatile size_t too_much = SIZE_MAX / 16;
+    CHECK(rallocx(block, too_much, 0) == NULL &&
+          holds(block, size)); /* it is the program's still */
     block = rallocx(block, size * 4, 0);
     CHECK(holds(block, size));
     CHECK(xallocx(block, size, 0, 0) >= size);
@@ -66,7 +69,7 @@ static void use(size_t i)
     block = rallocx(block, size + 1000, 0);
     CHECK(holds(block, size));
     sdallocx(block, size + 1000, 0);
-    free(mallocx(size, 0));
+    free(filled(mallocx(size, 0), nallocx(size, 0)));
     dallocx(malloc(size), 0);
     block = filled(mallocx(size, MALLOCX_TCACHE_NONE), size);
     free(realloc(block, size * 2));
@@ -83,6 +86,19 @@ static void rest(void)
     ssize_t decay = 0;
     length = sizeof decay;
     CHECK(mallctl("opt.dirty_decay_ms", &decay, &length, NULL, 0) == 0);
+    unsigned arena = 0; /* whose end takes its blocks with it, those that were freed, too */
+    length = sizeof arena;
+    CHECK(mallctl("arenas.create", &arena, &length, NULL, 0) == 0);
+    for (size_t i = 0; i < 500; i++) {
+        char *block = filled(mallocx(5000, MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE), 5000);
+        if (i % 2 == 0)
+            dallocx(block, MALLOCX_TCACHE_NONE);
+    }
+    char control[64];
+    snprintf(control, sizeof control, "arena.%u.reset", arena);
+    CHECK(mallctl(control, NULL, NULL, NULL, 0) == 0);
+    for (size_t i = 0; i < 5000; i++)
+        free(malloc(5000));
     bool prof = false;
     length = sizeof prof;
     if (mallctl("opt.prof", &prof, &length, NULL, 0) == 0 && prof) {
@@ -108,6 +124,9 @@ static void use(size_t i)
     size_t size = 1 + i * 13 % 900;
     char *block = filled(tc_malloc(size), size);
     CHECK(tc_malloc_size(block) >= size);
+    volatile size_t too_much = SIZE_MAX / 16;
+    CHECK(tc_realloc(block, too_much) == NULL &&
+          holds(block, size)); /* it is the program's still */
     block = tc_realloc(block, size * 5);
     CHECK(holds(block, size));
     tc_free_sized(block, size * 5);
