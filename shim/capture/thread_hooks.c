@@ -93,14 +93,16 @@ static struct thread *told_creation(void *entry, void *argument, struct caller c
     return thread;
 }
 
-static void tell_result(struct thread *thread, bool made, pthread_t handle)
+/* The new thread may have freed what holds the handle. Then it has told its handle itself. */
+static void tell_result(struct thread *thread, bool made, const void *place)
 {
+    uint64_t handle;
     if (!guard_enter())
         return;
-    if (made)
-        thread_set_handle(thread, handle);
-    else
+    if (!made)
         thread_failed(thread);
+    else if (probe_word(place, &handle))
+        thread_set_handle(thread, (pthread_t)handle);
     guard_leave();
 }
 
@@ -121,7 +123,7 @@ EXPORT int pthread_create(pthread_t *handle, const pthread_attr_t *attributes,
         (void)pthread_attr_getguardsize(attributes, &thread->guard_size);
     }
     int result = real.pthread_create(handle, attributes, run_posix, thread);
-    tell_result(thread, result == 0, result == 0 ? *handle : 0);
+    tell_result(thread, result == 0, handle);
     return result;
 }
 
@@ -134,7 +136,7 @@ EXPORT int thrd_create(thrd_t *handle, thrd_start_t entry, void *argument)
     if (thread == NULL)
         return real.thrd_create(handle, entry, argument);
     int result = real.thrd_create(handle, run_c11, thread);
-    tell_result(thread, result == thrd_success, result == thrd_success ? *handle : 0);
+    tell_result(thread, result == thrd_success, handle);
     return result;
 }
 
