@@ -263,7 +263,8 @@ EXPORT int prctl(int option, ...)
                   c = va_arg(list, unsigned long), d = va_arg(list, unsigned long);
     va_end(list);
     real_need();
-    filters_prctl(option, a, (const void *)b);
+    if (option == PR_SET_SECCOMP)
+        return filters_prctl(a, b, c, d);
     int result = real.prctl(option, a, b, c, d);
     if (option == PR_SET_NAME && result == 0 && guard_enter()) {
         note_name(thread_current(), (const char *)a);
