@@ -127,7 +127,7 @@ static inline bool died_meanwhile(const void *lock)
         if (__builtin_expect(suspicious(lock), 0))                                                 \
             event_lock_slow(lock, #name, CALLER_HERE());                                           \
         real_need();                                                                               \
-        if (!guard_active || real.clocked == NULL)                                                 \
+        if (!guard_active || real_is_missing((const void *)(uintptr_t)real.clocked))               \
             return real.name(lock);                                                                \
         if (!event_destroying() || !arena_contains(lock)) {                                        \
             int result = real.try(lock);                                                           \
