@@ -43,6 +43,7 @@ struct quiet {
     int error, cancellation;
     bool blocked;
     uint64_t mask;
+    void *interrupted; /* a walk that a fault interrupted */
 };
 
 static void quiet_begin(struct quiet *quiet)
@@ -50,12 +51,13 @@ static void quiet_begin(struct quiet *quiet)
     quiet->error = errno;
     quiet->blocked = false;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &quiet->cancellation);
+    quiet->interrupted = guard.unwinding;
     guard.unwinding = quiet;
 }
 
 static void quiet_end(struct quiet *quiet)
 {
-    guard.unwinding = NULL;
+    guard.unwinding = quiet->interrupted;
     if (quiet->blocked)
         (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&quiet->mask, 0, 8);
     (void)pthread_setcancelstate(quiet->cancellation, NULL);
@@ -246,9 +248,13 @@ void stack_capture_context(struct stack *stack, const ucontext_t *context)
     } else {
         stack->first_is_exact = false;
     }
-    if (!unwinder.loaded || unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0)
+    if (!unwinder.loaded)
         return;
-    stack->count = (uint32_t)step_out(&cursor, stack->frames, stack->count, STACK_FRAMES);
+    struct quiet quiet;
+    quiet_begin(&quiet);
+    if (unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) == 0)
+        stack->count = (uint32_t)step_out(&cursor, stack->frames, stack->count, STACK_FRAMES);
+    quiet_end(&quiet);
 }
 
 /* The hook's frame begins with its caller's frame pointer: the shim is built to have them. */
@@ -257,18 +263,14 @@ void stack_capture_waiting(struct stack *stack, struct caller caller)
     ucontext_t context = {0};
     uint64_t frame_pointer = 0;
     uintptr_t above = caller.slot + sizeof(void *);
-    struct quiet quiet;
     (void)probe_word((const void *)(caller.slot - sizeof(void *)), &frame_pointer);
     context.uc_mcontext.gregs[REG_RIP] = (greg_t)caller.address;
     context.uc_mcontext.gregs[REG_RSP] = (greg_t)above;
     context.uc_mcontext.gregs[REG_RBP] = (greg_t)frame_pointer;
     stack->count = 1;
     stack->frames[0] = caller.address;
-    if (may_unwind()) {
-        quiet_begin(&quiet);
+    if (may_unwind())
         stack_capture_context(stack, &context);
-        quiet_end(&quiet);
-    }
     stack->first_is_exact = false;
 }
 
