@@ -379,8 +379,9 @@ void signals_handle_fault(int number, siginfo_t *info, void *context)
 {
     ucontext_t *interrupted = context;
     uintptr_t at = (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
-    uintptr_t go_on = probe_fault(at);
-    if (go_on == 0)
+    bool by_access = (number == SIGSEGV || number == SIGBUS) && info->si_code > 0; /* not sent */
+    uintptr_t go_on = by_access ? probe_fault(at) : 0;
+    if (go_on == 0 && by_access)
         go_on = entry_fault(at);
     if (go_on != 0) {
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)go_on;
