@@ -395,9 +395,17 @@ uint32_t stack_keep_frames(const uintptr_t *frames, size_t count)
 static bool stands_still(const struct stack_cache_entry *entry)
 {
     const struct kept *kept = kept_at(entry->kept);
-    for (uint32_t i = 1; i < kept->count; i++)
-        if (*(const uintptr_t *)(entry->slot + entry->offsets[i]) != kept->frames[i])
+    uintptr_t page = entry->slot / PAGE_SIZE; /* that can be read */
+    uint64_t word;
+    for (uint32_t i = 1; i < kept->count; i++) {
+        uintptr_t slot = entry->slot + entry->offsets[i];
+        /* A smaller stack may lie where a fibre's was. */
+        if (slot / PAGE_SIZE != page && !probe_word((const void *)slot, &word))
             return false;
+        page = slot / PAGE_SIZE;
+        if (*(const uintptr_t *)slot != kept->frames[i])
+            return false;
+    }
     return true;
 }
 
