@@ -175,6 +175,8 @@ static struct {
 
 bool signals_sample(pid_t tid, struct stack *stack)
 {
+    if (event_waits_in_object(tid, stack))
+        return stack->count > 0;
     siginfo_t info = {0};
     info.si_signo = SIGSEGV;
     info.si_code = SAMPLE_CODE;
