@@ -367,9 +367,7 @@ EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
 EXPORT int timer_delete(timer_t timer)
 {
     real_need();
-    /* Before: after it the handle may be another timer's. libc's handles of such timers are never
-     * null: they are addresses (sysdeps/unix/sysv/linux/kernel-posix-timers.h), or, before 2.34,
-     * too. */
+    /* Before: after it the handle may be another timer's. Those of such timers are addresses. */
     for (size_t i = 0; timer != NULL && i < TIMERS; i++)
         if (atomic_load_explicit(&timers[i].handle, memory_order_relaxed) == (uintptr_t)timer &&
             atomic_load(&timers[i].freed) == TAKEN)
