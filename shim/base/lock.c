@@ -8,7 +8,7 @@
 
 #define FREE UINT32_C(0)
 #define WAITED UINT32_C(1)
-#define HELD_MOST 16 /* a fork holds seven, with those of what it interrupted */
+#define HELD_MOST 16 /* a fork holds nine, with those of what it interrupted */
 
 static __thread struct {
     struct lock *locks[HELD_MOST]; /* taken, or about to be */
@@ -47,15 +47,6 @@ static bool take(struct lock *lock, uint32_t with)
     uint32_t expected = FREE;
     return atomic_compare_exchange_strong_explicit(&lock->state, &expected, own_mark() | with,
                                                    memory_order_acquire, memory_order_relaxed);
-}
-
-bool lock_try(struct lock *lock)
-{
-    note(lock);
-    if (take(lock, 0))
-        return true;
-    forget(lock);
-    return false;
 }
 
 bool lock_take_within(struct lock *lock, uint64_t milliseconds)

@@ -15,7 +15,6 @@ struct lock {
 };
 
 void lock_take(struct lock *lock);
-bool lock_try(struct lock *lock);
 /* False when it could not be had within that many milliseconds. */
 bool lock_take_within(struct lock *lock, uint64_t milliseconds);
 void lock_release(struct lock *lock);

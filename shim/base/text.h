@@ -1,6 +1,6 @@
 /* Text: formatting into a buffer of fixed size, without libc. Used wherever the shim makes words.
  * Async-signal-safe; a buffer belongs to one thread at a time. What does not fit is cut, and
- * text_cut() tells. The buffer always ends with a NUL. */
+ * `cut` is set. The buffer always ends with a NUL. */
 #ifndef OUTLIVE_BASE_TEXT_H
 #define OUTLIVE_BASE_TEXT_H
 

@@ -42,20 +42,12 @@ static struct entry *pure_virtual; /* no part of the allocator, but of what is l
 enum { BUCKETS = 512 };
 static uint8_t bucket_of[BUCKETS]; /* entry number + 1, by hash of the name */
 
-static uint32_t hash_name(const char *name)
-{
-    uint32_t hash = 5381;
-    for (; *name != '\0'; name++)
-        hash = hash * 33 + (unsigned char)*name;
-    return hash;
-}
-
 static void add_entry(const char *name, uintptr_t hook, void *slot)
 {
     if (entry_count == MOST)
         return;
     entries[entry_count] = (struct entry){.name = name, .hook = hook, .real = slot};
-    uint32_t bucket = hash_name(name);
+    uint32_t bucket = symbol_hash(name);
     while (bucket_of[bucket % BUCKETS] != 0)
         bucket++;
     bucket_of[bucket % BUCKETS] = (uint8_t)++entry_count;
@@ -77,7 +69,7 @@ static void list_entries(void)
 
 static struct entry *entry_named(const char *name)
 {
-    for (uint32_t bucket = hash_name(name); bucket_of[bucket % BUCKETS] != 0; bucket++) {
+    for (uint32_t bucket = symbol_hash(name); bucket_of[bucket % BUCKETS] != 0; bucket++) {
         struct entry *entry = &entries[bucket_of[bucket % BUCKETS] - 1];
         if (text_equal(entry->name, name))
             return entry;
@@ -203,7 +195,8 @@ static void find_hidden_calls(const struct module_file *file, uintptr_t bias)
 
 static void find_in_program(const struct module_file *file, uintptr_t bias)
 {
-    is_lto = lto_is_built(&file->image) || (file->debug.size != 0 && lto_is_built(&file->debug));
+    is_lto =
+        lto_sign(&file->image) != NULL || (file->debug.size != 0 && lto_sign(&file->debug) != NULL);
     bool is_stripped = !functions_has_symtab(&file->image) && file->debug.size == 0;
     if (is_lto || (is_stripped && !was_found("_Znwm")))
         find_runtime(file, bias);

@@ -63,6 +63,22 @@ USE_HOOK(int, flock, (int descriptor, int operation), (descriptor, operation), f
 USE_HOOK(int, timerfd_settime,
          (int descriptor, int flags, const struct itimerspec *time, struct itimerspec *before),
          (descriptor, flags, time, before), false)
+USE_HOOK(int, timerfd_gettime, (int descriptor, struct itimerspec *time), (descriptor, time), false)
+USE_HOOK(int, eventfd_read, (int descriptor, eventfd_t *value), (descriptor, value), false)
+USE_HOOK(int, eventfd_write, (int descriptor, eventfd_t value), (descriptor, value), false)
+USE_HOOK(int, fallocate, (int descriptor, int mode, off_t offset, off_t length),
+         (descriptor, mode, offset, length), false)
+USE_HOOK(int, fallocate64, (int descriptor, int mode, off64_t offset, off64_t length),
+         (descriptor, mode, offset, length), false)
+USE_HOOK(int, lockf, (int descriptor, int command, off_t length), (descriptor, command, length),
+         false)
+USE_HOOK(int, lockf64, (int descriptor, int command, off64_t length), (descriptor, command, length),
+         false)
+USE_HOOK(int, inotify_add_watch, (int descriptor, const char *path, uint32_t mask),
+         (descriptor, path, mask), false)
+USE_HOOK(int, inotify_rm_watch, (int descriptor, int watch), (descriptor, watch), false)
+KEPT_HOOK(fstatfs, (int descriptor, struct statfs *status), (descriptor, status), false)
+KEPT_HOOK(fstatfs64, (int descriptor, struct statfs64 *status), (descriptor, status), false)
 KEPT_HOOK(fchdir, (int descriptor), (descriptor), false)
 KEPT_HOOK(fstat, (int descriptor, struct stat *status), (descriptor, status), true)
 KEPT_HOOK(fstat64, (int descriptor, struct stat64 *status), (descriptor, status), true)

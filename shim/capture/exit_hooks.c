@@ -42,9 +42,9 @@ static bool is_unloading(struct caller caller)
     const struct thread_block *block = guard.block;
     if (caller.address - finalize_start >= finalize_end - finalize_start)
         return false;
-    return !phase_is_shutdown() || (block != NULL && block->unloading_slot > caller.slot &&
-                                    probe_word((const void *)block->unloading_slot, &word) &&
-                                    word == block->unloading_return);
+    return !phase_is_shutdown() || (block != NULL && block->unloading.slot > caller.slot &&
+                                    probe_word((const void *)block->unloading.slot, &word) &&
+                                    word == block->unloading.address);
 }
 
 /* A child of vfork that exits runs them in its parent's memory. */
@@ -121,10 +121,10 @@ EXPORT int dlclose(void *library)
     real_need();
     if (!is_watched())
         return real.dlclose(library);
-    event_unloading(CALLER_HERE());
+    const struct thread_unloading outer = event_unloading(CALLER_HERE());
     int result = real.dlclose(library);
     int saved = errno;
-    event_unloaded();
+    event_unloaded(outer);
     errno = saved;
     return result;
 }

@@ -287,6 +287,27 @@ static enum access access_of(const ucontext_t *context)
     return (code & 16) != 0 ? ACCESS_CALL : (code & 2) != 0 ? ACCESS_WRITE : ACCESS_READ;
 }
 
+/* Code that is not there has no unwind information. Where it was called, and not returned to, its
+ * return address is on top of the stack: a caller's, or that of a signal handler, which goes to
+ * `mov $15, %rax; syscall` (rt_sigreturn). */
+static void add_callers(struct stack *stack, const ucontext_t *context)
+{
+    static const unsigned char end_of_handler[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f};
+    ucontext_t copy = *context;
+    uint64_t address, code, wanted;
+    struct stack callers;
+    __builtin_memcpy(&wanted, end_of_handler, sizeof wanted);
+    if (!probe_word((const void *)copy.uc_mcontext.gregs[REG_RSP], &address) ||
+        !probe_word((const void *)address, &code) ||
+        (code != wanted && !stack_follows_call(address)))
+        return;
+    copy.uc_mcontext.gregs[REG_RIP] = (greg_t)address;
+    copy.uc_mcontext.gregs[REG_RSP] += (greg_t)sizeof address;
+    stack_capture_context(&callers, &copy);
+    for (uint32_t i = 0; i < callers.count && stack->count < STACK_FRAMES; i++)
+        stack->frames[stack->count++] = callers.frames[i];
+}
+
 /* Returns normally when the program is to go on where it was. */
 static void handle(int number, int cancellation, siginfo_t *info, ucontext_t *context)
 {
@@ -310,6 +331,8 @@ static void handle(int number, int cancellation, siginfo_t *info, ucontext_t *co
             fault.modifies = modifies_memory(context);
     }
     stack_capture_context(&fault.stack, context);
+    if (fault.access == ACCESS_CALL && fault.has_address && fault.stack.count == 1)
+        add_callers(&fault.stack, context);
     bool gone = event_fault(&fault);
     report_prepared();
     if (gone)

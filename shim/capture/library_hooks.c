@@ -20,8 +20,10 @@ static void loading(const char *file, uintptr_t slot)
 {
     const struct caller caller = {*(const uintptr_t *)slot, slot};
     real_need();
-    if (file != NULL)
-        patched_functions_loading(caller);
+    if (file == NULL)
+        return;
+    patched_functions_loading(caller);
+    event_opening(file, caller);
 }
 
 open_function library_without_flag(const char *file, uintptr_t slot)

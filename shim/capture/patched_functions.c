@@ -16,7 +16,6 @@
 #include "patch/module_file.h"
 
 #include <link.h>
-#include <sys/auxv.h>
 
 /* A module that was looked at. Its patches are a run of the table, and stay there when it is
  * unloaded: it often comes back to the same place. */
@@ -326,13 +325,6 @@ static void look_at_all(bool unused)
             look_at(object, object->l_name, unused);
 }
 
-static bool is_loader(uintptr_t address)
-{
-    enum { LARGEST_LOADER = 1 << 20 };
-    uintptr_t loader = getauxval(AT_BASE);
-    return loader != 0 && address - loader < LARGEST_LOADER;
-}
-
 /* The loader allocates between mapping a library and running its constructors: for what depends on
  * what, and for versions (elf/dl-deps.c, elf/dl-version.c in glibc). Then it holds its own lock,
  * and nobody can be running the new code. */
@@ -342,7 +334,7 @@ static bool look_in_time(struct thread_block *block, struct caller caller)
     if (caller.slot >= block->loading_slot ||
         !probe_word((const void *)block->loading_slot, &word) || word != block->loading_return)
         return false;
-    if (is_loader(caller.address)) {
+    if (stack_is_loader(caller.address)) {
         lock_take(&modules_lock);
         look_at_all(true);
         lock_release(&modules_lock);

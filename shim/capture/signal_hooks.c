@@ -9,6 +9,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "event/descriptor.h"
+#include "event/event.h"
 
 #define SIGNALS 65
 #define OPEN_SIGNALS (1u << SIGSEGV | 1u << SIGBUS) /* never really blocked */
@@ -174,11 +175,26 @@ static int set_action(int number, const struct sigaction *wanted, struct sigacti
     return 0;
 }
 
+/* For when its library is unloaded. A child of vfork writes into its parent's memory. */
+static void note_handler(int number, sighandler_t handler, struct caller caller)
+{
+    int saved = errno;
+    bool is_function = handler != SIG_DFL && handler != SIG_IGN;
+    if (atomic_load(&library_any_opened) && guard_active && process_is_us())
+        event_callback(CALLBACK_SIGNAL, (uint32_t)number, is_function ? (uintptr_t)handler : 0,
+                       caller);
+    errno = saved;
+}
+
 EXPORT int sigaction(int number, const struct sigaction *restrict wanted,
                      struct sigaction *restrict before)
 {
     real_need();
-    return set_action(number, wanted, before);
+    sighandler_t handler = wanted == NULL ? SIG_DFL : wanted->sa_handler;
+    int result = set_action(number, wanted, before);
+    if (result == 0 && wanted != NULL)
+        note_handler(number, handler, CALLER_HERE());
+    return result;
 }
 
 static sighandler_t set_handler(int number, sighandler_t handler, int flags)
@@ -195,9 +211,12 @@ static sighandler_t set_handler(int number, sighandler_t handler, int flags)
     EXPORT sighandler_t name(int number, sighandler_t handler)                                     \
     {                                                                                              \
         real_need();                                                                               \
-        return guard_active && signals_manage(number) && handler != SIG_ERR                        \
-                   ? set_handler(number, handler, flags)                                           \
-                   : real.name(number, handler);                                                   \
+        sighandler_t before = guard_active && signals_manage(number) && handler != SIG_ERR         \
+                                  ? set_handler(number, handler, flags)                            \
+                                  : real.name(number, handler);                                    \
+        if (before != SIG_ERR)                                                                     \
+            note_handler(number, handler, CALLER_HERE());                                          \
+        return before;                                                                             \
     }
 
 SIGNAL_HOOK(signal, SA_RESTART)

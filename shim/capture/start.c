@@ -205,9 +205,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     }
 
     const struct allocator_found found = allocator_take(options.patch);
-    struct allocator allocator = {
-        real.malloc,         real.free,       real.malloc_usable_size, real.malloc_usable_size,
-        allocator_is_caller, allocator_is_new};
+    struct allocator allocator = {real.free, real.malloc_usable_size, real.malloc_usable_size,
+                                  allocator_is_caller, allocator_is_new};
     bool heap = found.seen;
     if (!heap) {
         report_heap_is_blind();

@@ -24,7 +24,7 @@ struct tables {
     size_t definition_count;
 };
 
-static uint32_t gnu_hash(const char *name)
+uint32_t symbol_hash(const char *name)
 {
     uint32_t hash = 5381;
     for (; *name != '\0'; name++)
@@ -94,7 +94,7 @@ static bool fits(const struct tables *tables, uint32_t index, const char *versio
 static void *look_up(const struct tables *tables, const char *name, const char *version)
 {
     const uint32_t *header = tables->hash;
-    uint32_t buckets = header[0], first = header[1], words = header[2], hash = gnu_hash(name);
+    uint32_t buckets = header[0], first = header[1], words = header[2], hash = symbol_hash(name);
     const uint32_t *bucket = header + 4 + 2 * (size_t)words, *chain = bucket + buckets;
     if (buckets == 0)
         return NULL;

@@ -5,6 +5,8 @@
 #ifndef OUTLIVE_CAPTURE_SYMBOL_H
 #define OUTLIVE_CAPTURE_SYMBOL_H
 
+#include <stdint.h>
+
 struct link_map;
 
 struct symbol_request {
@@ -19,6 +21,9 @@ const struct link_map *symbol_objects(void);
 /* The definition that calls reach: the first in symbol order. dlsym() gives the address of the call
  * stub instead where an executable at a fixed address takes the function's address. */
 void *symbol_find_first(const char *name);
+
+/* The hash that DT_GNU_HASH tables use. */
+uint32_t symbol_hash(const char *name);
 
 /* Answers all requests in one walk over the loaded objects. */
 void symbol_find_next(struct symbol_request *requests, unsigned count);

@@ -24,7 +24,7 @@ static void at_end(void *round)
     uintptr_t rounds = (uintptr_t)round;
     if (rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
         /* Other destructors may still use memory and objects: come back in the next round. */
-        (void)pthread_setspecific(end_key, (void *)(rounds + 1));
+        (void)real.pthread_setspecific(end_key, (void *)(rounds + 1));
         return;
     }
     if (guard.thread == NULL)
@@ -37,7 +37,7 @@ static void at_end(void *round)
 
 bool threads_start(void)
 {
-    key_made = pthread_key_create(&end_key, at_end) == 0;
+    key_made = real.pthread_key_create(&end_key, at_end) == 0;
     return key_made;
 }
 
@@ -45,7 +45,7 @@ void threads_equip(void)
 {
     signals_enter_thread();
     if (key_made)
-        (void)pthread_setspecific(end_key, (void *)(uintptr_t)1);
+        (void)real.pthread_setspecific(end_key, (void *)(uintptr_t)1);
 }
 
 static void begin(struct thread *thread)
@@ -319,6 +319,7 @@ static void notified(union sigval which)
     struct timer *timer = &timers[which.sival_int];
     void (*notify)(union sigval) = timer->notify;
     union sigval value = timer->value;
+    event_timer_fired((uint32_t)which.sival_int);
     if (guard_enter()) {
         struct thread *thread = thread_current();
         if (thread != NULL) {
@@ -355,22 +356,25 @@ EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
     ours.sigev_notify_function = notified;
     ours.sigev_value.sival_ptr = NULL;
     ours.sigev_value.sival_int = (int)(entry - timers);
+    uintptr_t notify = (uintptr_t)event->sigev_notify_function;
     int result = real.timer_create(clock, &ours, timer);
     uint64_t handle;
-    if (result != 0)
+    if (result != 0) {
         give_timer(entry);
-    else if (guard_active && probe_word(timer, &handle)) /* as in tell_result() */
+    } else if (guard_active && probe_word(timer, &handle)) { /* as in tell_result() */
         atomic_store(&entry->handle, handle);
+        if (atomic_load(&library_any_opened)) {
+            event_callback(CALLBACK_TIMER, (uint32_t)(entry - timers), notify, CALLER_HERE());
+            event_timer_made((uint32_t)(entry - timers), handle);
+        }
+    }
     return result;
 }
 
-EXPORT int timer_delete(timer_t timer)
+void threads_timer_deleted(timer_t timer)
 {
-    real_need();
-    /* Before: after it the handle may be another timer's. Those of such timers are addresses. */
     for (size_t i = 0; timer != NULL && i < TIMERS; i++)
         if (atomic_load_explicit(&timers[i].handle, memory_order_relaxed) == (uintptr_t)timer &&
             atomic_load(&timers[i].freed) == TAKEN)
             give_timer(&timers[i]);
-    return real.timer_delete(timer);
 }

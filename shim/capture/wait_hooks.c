@@ -33,6 +33,18 @@ static void look_at_set(const fd_set *set, int count, const char *function, stru
             event_use_failed(number, function, true, caller);
 }
 
+/* To the kernel the placeholder of a closed number is always ready, but select refuses a number
+ * that was closed when it began. */
+static bool has_kept(const fd_set *set, int count, uint64_t ticks)
+{
+    for (int first = 0; set != NULL && first < count && first < FD_SETSIZE; first += NFDBITS)
+        for (uint64_t bits = (uint64_t)set->fds_bits[first / NFDBITS]; bits != 0; bits &= bits - 1)
+            if (first + __builtin_ctzl(bits) < count &&
+                event_is_kept_since(first + __builtin_ctzl(bits), ticks))
+                return true;
+    return false;
+}
+
 #define SELECT_HOOK(name, parameters, arguments)                                                   \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
@@ -40,8 +52,14 @@ static void look_at_set(const fd_set *set, int count, const char *function, stru
         event_waited();                                                                            \
         struct thread_call *call =                                                                 \
             event_wait_begin(readable, writable, failed, (uint64_t)count, #name, CALLER_HERE());   \
+        uint64_t ticks = clock_ticks();                                                            \
         int ready = real.name arguments;                                                           \
         event_wait_end(call);                                                                      \
+        if (ready > 0 && (has_kept(readable, count, ticks) || has_kept(writable, count, ticks) ||  \
+                          has_kept(failed, count, ticks))) {                                       \
+            errno = EBADF;                                                                         \
+            ready = -1;                                                                            \
+        }                                                                                          \
         if (__builtin_expect(ready < 0, 0) && errno == EBADF) {                                    \
             look_at_set(readable, count, #name, CALLER_HERE());                                    \
             look_at_set(writable, count, #name, CALLER_HERE());                                    \

@@ -5,8 +5,11 @@
 
 #include "base/text.h"
 #include "heap/quarantine.h"
-#include "registry/static_object.h"
+#include "registry/callback.h"
 #include "registry/descriptor.h"
+#include "registry/destroyed_lock.h"
+#include "registry/library.h"
+#include "registry/static_object.h"
 #include "registry/touch.h"
 #include "report/finding.h"
 
@@ -85,6 +88,49 @@ void detect_close_while_in_use(struct finding *finding, const struct touch *touc
                                const struct descriptor_touch *descriptor);
 void detect_stream_descriptor_closed(struct finding *finding, const struct touch *touch,
                                      const struct descriptor_touch *descriptor);
+/* touch: of a thread whose stack, or whose start routine, leads back into the library. */
+void detect_unload_while_in_use(struct finding *finding, const struct touch *touch,
+                                const struct library *library, bool by_start);
+/* A function that was asked for and is unloaded. */
+enum registered_sort {
+    REGISTERED_SIGNAL = CALLBACK_SIGNAL,
+    REGISTERED_KEY = CALLBACK_KEY,
+    REGISTERED_TIMER = CALLBACK_TIMER,
+    REGISTERED_EXIT,
+};
+struct registered {
+    enum registered_sort sort;
+    uint32_t number; /* of the signal */
+    uintptr_t function;
+    struct library_event by;
+    thread_reference holder; /* a thread with a value under the key */
+};
+/* touch: the dlclose. */
+void detect_unload_while_registered(struct finding *finding, const struct touch *touch,
+                                    const struct library *library,
+                                    const struct registered *registered);
+/* registered: what the function was, or NULL. */
+void detect_use_after_unload(struct finding *finding, const struct touch *touch,
+                             const struct library *library, const struct registered *registered);
+/* A thread that holds a lock, or waits for one. */
+struct lock_use {
+    const struct thread *thread;
+    uintptr_t address; /* of the lock */
+    enum lock_sort sort;
+    bool holds;              /* and does not wait */
+    struct held_lock held;   /* address 0: the call is not known */
+    struct thread_wait wait; /* where it does not hold */
+    struct stack stack;      /* of the call that took it, or waits; may be its first frames */
+    struct stack now;        /* what a holder does now */
+};
+/* object: the guarded object that the lock lies in, or NULL. */
+void detect_use_after_destroy(struct finding *finding, const struct touch *touch,
+                              const struct destroyed_lock *lock, const struct object *object);
+/* An object that lives no more is what is destroyed, with the lock in it. */
+void detect_destroy_while_in_use(struct finding *finding, const struct lock_use *use,
+                                 const struct touch *destroyer, const struct object *object);
+void detect_lock_held_at_end(struct finding *finding, const struct lock_use *use,
+                             const struct object *object);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
 void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what,
                            bool by_null_pointer);

@@ -119,7 +119,9 @@ void write_when(struct text *text, const struct finding *finding)
         text_format(text, "%lu.%lu ms after ", microseconds / 1000, microseconds % 1000 / 100);
     else
         text_format(text, "%lu us after ", microseconds);
-    const char *ended = finding->has_descriptor ? "closed" : "destroyed";
+    const char *ended = finding->has_descriptor    ? "closed"
+                        : finding->library != NULL ? "unloaded"
+                                                   : "destroyed";
     if (finding->end.actor.reference == finding->touch.actor.reference)
         text_format(text, "it had %s it itself", ended);
     else {

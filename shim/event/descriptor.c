@@ -10,6 +10,7 @@
 #include <limits.h>
 
 static pid_t own_process;
+static bool forks_alone;
 static _Atomic bool children_share; /* some child may share, or have shared, our memory */
 
 bool descriptor_events_start(const struct options *options)
@@ -24,12 +25,24 @@ bool descriptor_events_start(const struct options *options)
     return true;
 }
 
+void descriptor_events_prepare_fork(void)
+{
+    uint32_t running = 0;
+    for (uint32_t slot = 0; slot < thread_slots() && running < 2; slot++)
+        running += thread_slot(slot)->state == THREAD_RUNNING;
+    forks_alone = running < 2;
+}
+
+/* Another thread may have been unwinding, and its locks in libunwind stay taken in the child:
+ * which, before exec, does little but close what it inherited. */
 void descriptor_events_forked(void)
 {
     own_process = system_process();
     atomic_store(&children_share, false);
     descriptor_forked();
     held_forked();
+    if (!forks_alone)
+        descriptor_count = 0;
 }
 
 void event_sharing_child(void)

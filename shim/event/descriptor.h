@@ -44,6 +44,12 @@ static inline bool event_is_kept(int number)
     return __builtin_expect(descriptor_is_kept(number), 0) && event_is_kept_slow(number);
 }
 
+/* The same, since before that moment. */
+static inline bool event_is_kept_since(int number, uint64_t ticks)
+{
+    return event_is_kept(number) && descriptors[number].now.end.ticks < ticks;
+}
+
 /* A FILE or DIR owns the number from now on. */
 void event_stream_opened(int number, const void *stream);
 /* It is about to be closed by `how`, and its descriptor with it. True: the descriptor is closed

@@ -7,7 +7,8 @@
 #include "event/internal.h"
 
 bool descriptor_events_start(const struct options *options);
-void descriptor_events_forked(void);
+void descriptor_events_prepare_fork(void);
+void descriptor_events_forked(void); /* in the child */
 
 /* guard_enter() for events of that number. False: it is none of ours. */
 bool descriptor_enter(int number);

@@ -21,12 +21,6 @@ static void capture_entry(struct touch *touch, uintptr_t function, const void *s
     touch->stack.first_is_exact = true;
 }
 
-static void tell(struct finding *finding)
-{
-    report_or_stop(finding);
-    report_prepared();
-}
-
 static void tell_double(uintptr_t function, void *self, struct caller caller, struct object *object,
                         const struct block *block)
 {
@@ -35,7 +29,7 @@ static void tell_double(uintptr_t function, void *self, struct caller caller, st
     capture_entry(&touch, function, self, caller);
     detect_double_destruction(&finding, &touch, object, block);
     finding.can_continue = object == NULL || arena_keeps_content();
-    tell(&finding);
+    report_and_go_on(&finding);
     if (object != NULL)
         (void)arena_reopen(object);
 }
@@ -50,7 +44,7 @@ static void tell_wild(uintptr_t function, void *self, struct caller caller)
     }
     struct finding finding;
     detect_wild_destructor(&finding, &touch);
-    tell(&finding);
+    report_and_go_on(&finding);
 }
 
 unsigned event_address_bits = 56;
@@ -72,7 +66,7 @@ static bool destroy_static(uintptr_t function, void *self, struct caller caller)
     struct finding finding;
     capture_entry(&touch, function, self, caller);
     detect_static_destroyed_twice(&finding, &touch, object);
-    tell(&finding);
+    report_and_go_on(&finding);
     static_object_forget(object);
     return true;
 }
@@ -132,7 +126,7 @@ static void tell_member(uintptr_t function, bool has_this, void *self, struct ca
     finding.can_continue = block != NULL || arena_keeps_content();
     if (!has_this)
         finding.grade = POSSIBLE;
-    tell(&finding);
+    report_and_go_on(&finding);
     if (has_this && object != NULL)
         (void)arena_reopen(object);
 }
@@ -188,7 +182,7 @@ static void tell_touch(const struct thread *thread, struct object *object,
     report_prepare();
     thread_refresh_name((struct thread *)thread);
     detect_touch_during_destruction(&finding, thread, object, touch, member, stack);
-    tell(&finding);
+    report_and_go_on(&finding);
 }
 
 /* What a thread has noted is not certain: a call may have been left by a cancellation or a longjmp.
@@ -220,7 +214,7 @@ static bool is_still(const struct thread *thread, const struct object *object,
     return false;
 }
 
-static void ask_thread(const struct thread *thread, struct object *object)
+static bool ask_thread(const struct thread *thread, struct object *object)
 {
     struct stack stack;
     struct thread_touch touch;
@@ -228,7 +222,7 @@ static void ask_thread(const struct thread *thread, struct object *object)
         if (thread->touches[i].object == object->number &&
             is_still(thread, object, &touch, &thread->touches[i], &stack)) {
             tell_touch(thread, object, &touch, NULL, stack.count > 0 ? &stack : NULL);
-            return;
+            return true;
         }
     struct thread_member members[THREAD_MEMBERS];
     size_t count = touch_members(thread, members);
@@ -236,8 +230,9 @@ static void ask_thread(const struct thread *thread, struct object *object)
         if (members[i].self - object->address < object->size &&
             report_sample(thread->tid, &stack) && is_on(&stack, members[i].address)) {
             tell_touch(thread, object, NULL, &members[i], &stack);
-            return;
+            return true;
         }
+    return false;
 }
 
 void tell_touches(struct object *object)
@@ -245,13 +240,16 @@ void tell_touches(struct object *object)
     if (guard.thread != NULL && guard.thread->destroys &&
         object->destructor_thread == guard.thread->reference)
         destruction_end();
-    if (__builtin_expect(!atomic_load(&object->touched), 1) || object->destructor == 0)
+    if (__builtin_expect(!atomic_load(&object->touched), 1))
         return;
-    for (uint32_t slot = 0; slot < thread_slots(); slot++) {
+    bool told = false;
+    for (uint32_t slot = 0; object->destructor != 0 && slot < thread_slots(); slot++) {
         const struct thread *thread = thread_slot(slot);
         if (thread != guard.thread && thread->state == THREAD_RUNNING)
-            ask_thread(thread, object);
+            told = ask_thread(thread, object) || told;
     }
+    if (!told)
+        tell_lock_users(object);
 }
 
 bool (*event_look_at_libraries)(struct thread_block *block, struct caller caller);

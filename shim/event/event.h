@@ -8,12 +8,13 @@
 #include "detect/detect.h"
 #include "heap/arena.h"
 #include "heap/quarantine.h"
+#include "registry/callback.h"
 #include "registry/exit_handler.h"
+#include "registry/library.h"
 #include "registry/site.h"
 
 /* The allocator below the shim, resolved by the capture layer. */
 struct allocator {
-    void *(*allocate)(size_t size);
     void (*release)(void *address);
     size_t (*usable)(void *address);        /* 0: unknown */
     size_t (*usable_of_new)(void *address); /* the same for what operator delete ends */
@@ -83,14 +84,17 @@ void event_finish_frees(void);
 /* The calling thread's finding about a descriptor waited until now: see held.c. */
 void event_held_slow(void);
 
-/* The calling thread is about to wait for something: its burst of frees, if any, is over. */
+/* The calling thread has waited for something, or is about to: its burst of frees, if any, is over.
+ */
 static inline void event_waited(void)
 {
+    struct thread_block *block = guard.block;
     quarantine_end_burst();
-    if (__builtin_expect(guard.block != NULL && guard.block->has_waiting, 0))
+    if (block == NULL)
+        return;
+    if (__builtin_expect(block->has_waiting, 0))
         event_finish_frees();
-    if (guard.block != NULL &&
-        __builtin_expect(atomic_load_explicit(&guard.block->held, memory_order_relaxed) != 0, 0))
+    if (__builtin_expect(atomic_load_explicit(&block->held, memory_order_relaxed) != 0, 0))
         event_held_slow();
 }
 /* Tries to resize a guarded object where it is. */
@@ -109,8 +113,9 @@ void event_exit(bool last);
 /* A signal is about to end the process. Any context. */
 void event_dying(void);
 
-/* A lock function was entered on that address. Call without the guard. */
-void event_lock_slow(const void *address, const char *function, struct caller caller);
+/* A lock function was entered on that address, where something dead seems to be. Call without the
+ * guard. */
+void event_lock_slow(const void *address, bool is_spin, const char *function, struct caller caller);
 
 /* After a system call that failed with EFAULT or did less than asked: the first byte the kernel
  * did not reach. Call without the guard. */
@@ -144,11 +149,22 @@ static inline bool event_destroying(void)
     return destruction_any();
 }
 
-/* dlopen was entered, with this return slot. Without the guard. */
+/* dlopen was entered, with this return slot; for that file. Without the guard. */
 void event_loading(struct caller caller);
-/* dlclose was entered, with this return slot; and it has returned. Without the guard. */
-void event_unloading(struct caller caller);
-void event_unloaded(void);
+void event_opening(const char *file, struct caller caller);
+/* dlclose was entered, with this return slot; and it has returned. Gives and takes what the thread
+ * was in before. Without the guard. */
+struct thread_unloading event_unloading(struct caller caller);
+void event_unloaded(struct thread_unloading outer);
+
+/* The program has asked for that function to be called; 0: it takes that back. Worth telling once
+ * library_any_opened is set. And what it does with keys and timers of which some callback was kept
+ * (callbacks_any). All without the guard. */
+void event_callback(enum callback_sort sort, uint32_t number, uintptr_t function,
+                    struct caller caller);
+void event_key_value(uint32_t key, bool holds);
+void event_timer_made(uint32_t number, uintptr_t timer);
+void event_timer_fired(uint32_t number);
 
 /* An exit handler is registered: the record to call in its place, or NULL where there is no memory
  * for one. At any time, without the guard: from inside the program's allocator, or before

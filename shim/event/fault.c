@@ -112,6 +112,7 @@ bool event_fault(const struct fault *fault)
         }
     } else if (!fault->sent && fault->has_address) {
         gone = fault_in_static(&touch);
+        explained = !gone && fault_in_unloaded(&touch);
     } else if (!fault->sent) {
         (void)explain_by_poison(&touch, fault);
     } else if (fault->signal == SIGABRT && fault->sent) {

@@ -25,7 +25,8 @@ bool is_allocators(uintptr_t address)
     return heap.allocator.is_caller != NULL && heap.allocator.is_caller(address);
 }
 
-/* From here until tell() or report_prepared() an exit waits: the thread may be about to report. */
+/* From here until report_and_go_on() or report_prepared() an exit waits: the thread may be about to
+ * report. */
 static void capture_touch(struct touch *touch, enum access access, const void *address,
                           const char *function, struct caller caller)
 {
@@ -39,16 +40,10 @@ static void capture_touch(struct touch *touch, enum access access, const void *a
     stack_capture(&touch->stack, caller);
 }
 
-static void tell(struct finding *finding)
-{
-    report_or_stop(finding);
-    report_prepared();
-}
-
 static void *allocate_guarded(size_t size, size_t alignment, enum origin origin,
                               struct caller caller, struct site *site)
 {
-    if (!site_take_slow(site, arena_quarters_used()))
+    if (!site_take(site, arena_quarters_used()))
         return NULL;
     struct object *object = arena_allocate(size, alignment);
     if (object == NULL)
@@ -119,7 +114,7 @@ static __attribute__((noinline)) bool free_guarded(void *address, enum origin en
         detect_invalid_free(&finding, &touch, object);
     else
         detect_double_free(&finding, &touch, object, NULL);
-    tell(&finding);
+    report_and_go_on(&finding);
     return true;
 }
 
@@ -155,7 +150,7 @@ static __attribute__((noinline)) void free_twice(const struct block *block, enum
     if (where != 0)
         (void)stack_get(where, &touch.stack);
     detect_double_free(&finding, &touch, NULL, block);
-    tell(&finding);
+    report_and_go_on(&finding);
 }
 
 static size_t usable_size(void *address, enum origin end)
@@ -276,7 +271,7 @@ void tell_late_write(const struct block *block, uint32_t word, uint64_t found)
     capture_touch(&noticed, ACCESS_WRITE, (const void *)block->address, NULL, nowhere);
     noticed.stack.count = 0; /* where it was noticed says nothing about the writer */
     detect_late_write(&finding, &noticed, block, word, found);
-    tell(&finding);
+    report_and_go_on(&finding);
 }
 
 /* Of a lock or a buffer. */
@@ -293,11 +288,12 @@ static bool touch_static(enum access access, const void *address, const char *fu
     return true;
 }
 
-void event_lock_slow(const void *address, const char *function, struct caller caller)
+void event_lock_slow(const void *address, bool is_spin, const char *function, struct caller caller)
 {
     if (!guard_enter())
         return;
-    if (static_object_may_hold(address) && touch_static(ACCESS_LOCK, address, function, caller)) {
+    if ((static_object_may_hold(address) && touch_static(ACCESS_LOCK, address, function, caller)) ||
+        tell_destroyed_lock(address, is_spin, function, caller)) {
         guard_leave();
         return;
     }
@@ -316,7 +312,7 @@ void event_lock_slow(const void *address, const char *function, struct caller ca
         else
             detect_freed_block(&finding, &touch, block, (uintptr_t)address - block->address);
         finding.can_continue = dead;
-        tell(&finding);
+        report_and_go_on(&finding);
         if (dead)
             (void)arena_reopen(object);
     }
@@ -346,7 +342,7 @@ void event_buffer(const void *address, const char *function, struct caller calle
     capture_touch(&touch, ACCESS_SYSTEM, address, function, caller);
     detect_dead_object(&finding, &touch, object);
     finding.can_continue = true; /* the program sees the kernel's error, as it would bare */
-    tell(&finding);
+    report_and_go_on(&finding);
     guard_leave();
 }
 
@@ -362,7 +358,7 @@ void event_sent(const void *address, size_t length, const char *function, struct
         capture_touch(&touch, ACCESS_SYSTEM, address, function, caller);
         detect_freed_block(&finding, &touch, block, (uintptr_t)address - block->address);
         finding.can_continue = true;
-        tell(&finding);
+        report_and_go_on(&finding);
     }
     guard_leave();
 }
@@ -374,5 +370,5 @@ void event_pure_virtual(void *self, struct caller caller)
     capture_touch(&touch, ACCESS_CALL, self, "__cxa_pure_virtual", caller);
     struct object *object = arena_contains(self) ? arena_object(self) : NULL;
     detect_pure_virtual_call(&finding, &touch, object, self);
-    tell(&finding);
+    report_and_go_on(&finding);
 }

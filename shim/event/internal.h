@@ -13,8 +13,17 @@ void tell_late_write(const struct block *block, uint32_t word, uint64_t found);
 
 /* Reports; does not return where the finding stops the program. */
 void report_or_stop(struct finding *finding);
+/* The same after report_prepare(). */
+void report_and_go_on(struct finding *finding);
 /* From when the object's end is filled in until its memory is taken away: who is still in it? */
 void tell_touches(struct object *object);
+/* Who holds a lock in it, or waits for one, where nobody was told by tell_touches(). */
+void tell_lock_users(struct object *object);
+/* The calling thread ends: which locks does it hold? */
+void tell_locks_at_end(void);
+/* A lock was entered whose first words look like a destroyed one's. True: it was one, and told. */
+bool tell_destroyed_lock(const void *address, bool is_spin, const char *function,
+                         struct caller caller);
 /* The address is a return address into the program's allocator itself. */
 bool is_allocators(uintptr_t address);
 /* A destructor was entered while an array may be destroyed. */
@@ -29,6 +38,9 @@ struct static_object *static_untouched(const void *address);
 bool static_may_be_new(const struct static_object *object);
 /* A fault at touch->address: true where it was a dead static object's, and is to be run again. */
 bool fault_in_static(const struct touch *touch);
+void unload_forked(void);
+/* A fault at touch->address: true where a library was that is unloaded; told. */
+bool fault_in_unloaded(const struct touch *touch);
 /* If the word is true poison: reports what it names and returns true. */
 bool report_poison(const struct touch *touch, uint64_t word);
 

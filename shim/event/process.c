@@ -24,6 +24,12 @@ void report_or_stop(struct finding *finding)
         report_stop();
 }
 
+void report_and_go_on(struct finding *finding)
+{
+    report_or_stop(finding);
+    report_prepared();
+}
+
 static void write_coverage(struct text *text)
 {
     uint64_t allocations, poisoned, early, unused, guarded = site_guarded();
@@ -60,6 +66,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
     }
     (void)stack_start();
     report_set_coverage(write_coverage);
+    library_start();
     (void)descriptor_events_start(options);
     if (heap) {
         if (!site_start(options->guard_per_site, options->guard_refill_ms)) {
@@ -90,6 +97,7 @@ struct thread *event_thread_create(void *entry, void *argument, enum thread_orig
 void event_thread_end(void)
 {
     held_conclude();
+    tell_locks_at_end();
     destruction_end();
     if (guard.block != NULL)
         finish_frees(guard.block);
@@ -131,6 +139,7 @@ void event_prepare_fork(void)
     patch_prepare_fork();
     thread_prepare_fork();
     static_object_prepare_fork();
+    descriptor_events_prepare_fork();
     descriptor_quarantine_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
@@ -155,6 +164,7 @@ void event_forked(bool child)
     if (!child)
         return;
     descriptor_events_forked();
+    unload_forked();
     destruction_forked();
     forked_child = true;
     phase_forked();

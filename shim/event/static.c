@@ -151,28 +151,6 @@ void event_exit_handler_ended(struct exit_handler *handler, bool unloading, stru
         exit_handler_drop(handler);
 }
 
-void event_unloading(struct caller caller)
-{
-    if (!guard_enter())
-        return;
-    (void)thread_current();
-    if (guard.block != NULL) {
-        guard.block->unloading_slot = caller.slot;
-        guard.block->unloading_return = caller.address;
-    }
-    guard_leave();
-}
-
-void event_unloaded(void)
-{
-    if (guard.block != NULL)
-        guard.block->unloading_slot = 0;
-    if (static_objects() == 0 || !guard_enter())
-        return;
-    static_objects_sweep();
-    guard_leave();
-}
-
 /* A singleton that is needed after its end is often made anew in the same place, which is legal.
  * Its members overwrite poison; where there was none, it has at least registered its new end. */
 bool static_may_be_new(const struct static_object *object)

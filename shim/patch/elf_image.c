@@ -251,8 +251,8 @@ bool elf_dynamic_value(const struct elf_dynamic *dynamic, int64_t tag, uint64_t 
 
 /* Notes: gABI chapter 5, with the 4-byte alignment that everybody uses; the 8-byte ones of GNU
  * properties have lengths that are multiples of 8 anyway. */
-static size_t build_id_in(const unsigned char *notes, uint64_t size,
-                          unsigned char id[ELF_BUILD_ID_SIZE])
+size_t elf_build_id_in(const unsigned char *notes, uint64_t size,
+                       unsigned char id[ELF_BUILD_ID_SIZE])
 {
     Elf64_Nhdr note;
     while (notes != NULL && size >= sizeof note) {
@@ -281,13 +281,13 @@ size_t elf_image_build_id(const struct elf_image *image, unsigned char id[ELF_BU
     Elf64_Phdr segment;
     if (elf_image_section_named(image, ".note.gnu.build-id", &section) &&
         section.sh_type == SHT_NOTE)
-        return build_id_in(elf_image_bytes(image, section.sh_offset, section.sh_size),
-                           section.sh_size, id);
+        return elf_build_id_in(elf_image_bytes(image, section.sh_offset, section.sh_size),
+                               section.sh_size, id);
     size_t length = 0;
     for (unsigned i = 0; length == 0 && elf_image_segment(image, i, &segment); i++)
         if (segment.p_type == PT_NOTE)
-            length = build_id_in(elf_image_bytes(image, segment.p_offset, segment.p_filesz),
-                                 segment.p_filesz, id);
+            length = elf_build_id_in(elf_image_bytes(image, segment.p_offset, segment.p_filesz),
+                                     segment.p_filesz, id);
     return length;
 }
 

@@ -74,6 +74,9 @@ bool elf_dynamic_value(const struct elf_dynamic *dynamic, int64_t tag, uint64_t 
 
 /* Length of the build-id copied to `id`; 0 where there is none. */
 size_t elf_image_build_id(const struct elf_image *image, unsigned char id[ELF_BUILD_ID_SIZE]);
+/* The same of notes alone, which may be NULL. */
+size_t elf_build_id_in(const unsigned char *notes, uint64_t size,
+                       unsigned char id[ELF_BUILD_ID_SIZE]);
 /* The name in .gnu_debuglink and its CRC, or NULL. */
 const char *elf_image_debug_link(const struct elf_image *image, uint32_t *crc);
 

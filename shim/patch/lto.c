@@ -26,7 +26,7 @@ static bool holds(const struct elf_image *image, const char *section, const char
     return false;
 }
 
-bool lto_is_built(const struct elf_image *image)
+const char *lto_sign(const struct elf_image *image)
 {
     struct elf_symbols symbols;
     Elf64_Sym symbol;
@@ -37,16 +37,19 @@ bool lto_is_built(const struct elf_image *image)
         unsigned type = ELF64_ST_TYPE(symbol.st_info);
         if (type == STT_FILE) {
             /* The last such file holds what was global and hidden, and the linker's own. */
-            if (has_code || text_find(name, "ld-temp.o") != NULL ||
-                text_find(name, ".ltrans") != NULL)
-                return true;
+            if (has_code)
+                return "functions without a source file";
+            if (text_find(name, "ld-temp.o") != NULL || text_find(name, ".ltrans") != NULL)
+                return "an object that only the linker made";
             nameless = name[0] == '\0';
         } else if (type == STT_FUNC && symbol.st_shndx != SHN_UNDEF) {
             has_code = has_code || (nameless && ELF64_ST_BIND(symbol.st_info) == STB_LOCAL);
             if (text_find(name, ".lto_priv") != NULL)
-                return true;
+                return "names with .lto_priv";
         }
     }
     return holds(image, ".debug_str", "GNU GIMPLE") ||
-           holds(image, ".debug_line_str", "<artificial>");
+                   holds(image, ".debug_line_str", "<artificial>")
+               ? "the linker's plug-in as a compiler, in the debug information"
+               : NULL;
 }

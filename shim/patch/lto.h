@@ -6,7 +6,8 @@
 
 #include "patch/elf_image.h"
 
-/* False also where the marks were stripped: they stand in .symtab and in debug information. */
-bool lto_is_built(const struct elf_image *image);
+/* What shows it, in words; NULL: nothing does, which is also so where the marks were stripped: they
+ * stand in .symtab and in debug information. */
+const char *lto_sign(const struct elf_image *image);
 
 #endif

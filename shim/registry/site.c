@@ -224,7 +224,7 @@ struct site *site_find(struct caller caller)
     return &sites[find_once(entry, caller)];
 }
 
-bool site_take_slow(struct site *site, unsigned halvings)
+bool site_take(struct site *site, unsigned halvings)
 {
     uint64_t now = clock_coarse_milliseconds();
     uint32_t taken = atomic_load_explicit(&site->spent, memory_order_relaxed);

@@ -85,11 +85,7 @@ static inline bool site_is_spent(const struct site *site)
 }
 /* True when this object is one of those to guard; takes it from the site's budget, of which so many
  * halvings are left (but one object): where room is short, for new sites. */
-bool site_take_slow(struct site *site, unsigned halvings);
-static inline bool site_take(struct site *site, unsigned halvings)
-{
-    return !site_is_spent(site) && site_take_slow(site, halvings);
-}
+bool site_take(struct site *site, unsigned halvings);
 
 /* One of its guarded objects was destroyed after ticks of life. What dies young costs as many
  * system calls as anything, and will hardly be alive at shutdown: it counts fourfold. */

@@ -7,6 +7,7 @@
 #include "base/system.h"
 #include "patch/patch.h"
 #include "registry/thread.h"
+#include "registry/unwinder.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,39 +15,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-
-#define UNW_LOCAL_ONLY
-#include <libunwind.h>
+#include <sys/auxv.h>
 
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
-static struct {
-    int (*backtrace)(void **, int);
-    int (*getcontext)(unw_context_t *);
-    int (*init_local2)(unw_cursor_t *, unw_context_t *, int);
-    int (*step)(unw_cursor_t *);
-    int (*get_register)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
-    int (*get_information)(unw_addr_space_t, unw_word_t, unw_proc_info_t *, void *);
-    unw_addr_space_t space;
-    uintptr_t start, end; /* its code and data */
-    bool loaded;
-} unwinder;
+struct unwinder unwinder;
 
-/* libunwind may open files: that must neither act as a cancellation point nor change errno. It also
- * blocks all signals for a moment, often many times in one walk, and sets the mask back through
- * libc, which leaves out libc's own signals: libc's timer thread lives by one of these, and
- * inherits its mask from whoever makes it. So its calls are taken, the first blocks signals in
- * earnest, and the end of the walk sets back what was. Most walks are served by its caches and
- * block nothing. */
-struct quiet {
-    int error, cancellation;
-    bool blocked;
-    uint64_t mask;
-    void *interrupted; /* a walk that a fault interrupted */
-};
-
-static void quiet_begin(struct quiet *quiet)
+void quiet_begin(struct quiet *quiet)
 {
     quiet->error = errno;
     quiet->blocked = false;
@@ -55,7 +31,7 @@ static void quiet_begin(struct quiet *quiet)
     guard.unwinding = quiet;
 }
 
-static void quiet_end(struct quiet *quiet)
+void quiet_end(struct quiet *quiet)
 {
     guard.unwinding = quiet->interrupted;
     if (quiet->blocked)
@@ -91,7 +67,7 @@ long stack_probe(const void *address)
     return -1;
 }
 
-static bool may_unwind(void)
+bool may_unwind(void)
 {
     return unwinder.loaded && (guard.thread == NULL || !guard.thread->keeps_libc_signals);
 }
@@ -99,6 +75,29 @@ static bool may_unwind(void)
 bool stack_is_ours(uintptr_t address)
 {
     return address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext;
+}
+
+bool stack_is_loader(uintptr_t address)
+{
+    enum { LARGEST_LOADER = 1 << 20 };
+    uintptr_t loader = getauxval(AT_BASE);
+    return loader != 0 && address - loader < LARGEST_LOADER;
+}
+
+/* What dlclose frees it frees under the lock that libunwind takes (dl_load_write_lock,
+ * elf/dl-close.c in glibc), while another thread may unwind and want it: the stack is then that of
+ * dlclose. 0: the caller is not in dlclose itself. */
+static uint32_t stack_of_unloading(struct caller caller)
+{
+    const struct thread_block *block = guard.block;
+    uint64_t word;
+    if (__builtin_expect(block == NULL || block->unloading.slot == 0, 1))
+        return 0;
+    return block->unloading.slot > caller.slot &&
+                   probe_word((const void *)block->unloading.slot, &word) &&
+                   word == block->unloading.address && stack_is_loader(caller.address)
+               ? block->unloading.stack
+               : 0;
 }
 
 #define ALLOCATORS 256
@@ -124,7 +123,7 @@ bool stack_is_allocator(uintptr_t address)
     return false;
 }
 
-static bool in_trampoline(uintptr_t address)
+bool in_trampoline(uintptr_t address)
 {
     return patch_source(address) != address;
 }
@@ -210,8 +209,14 @@ size_t stack_frames(struct caller caller, uintptr_t *frames, size_t most)
     enum { OURS = 12 };
     void *found[STACK_FRAMES + OURS];
     struct quiet quiet;
+    struct stack kept;
     size_t used = 0;
     bool trampoline = false;
+    if (stack_get(stack_of_unloading(caller), &kept)) {
+        for (; used < most && used < kept.count; used++)
+            frames[used] = kept.frames[used];
+        return used;
+    }
     quiet_begin(&quiet);
     int count = may_unwind() ? unwinder.backtrace(found, (int)most + OURS) : 0;
     for (int i = 0; i < count && used < most; i++) {
@@ -284,6 +289,8 @@ size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, siz
     unw_cursor_t cursor;
     size_t count = 0;
     struct quiet quiet;
+    if (stack_of_unloading(caller) != 0)
+        return 1;
     quiet_begin(&quiet);
     if (!may_unwind() || unwinder.getcontext(&context) != 0 ||
         unwinder.init_local2(&cursor, &context, 0) != 0)
@@ -444,6 +451,8 @@ uint32_t stack_keep(struct caller caller)
 {
     if (guard.block == NULL)
         return capture_and_keep(caller);
+    if (__builtin_expect(guard.block->unloading.slot != 0, 0) && stack_of_unloading(caller) != 0)
+        return guard.block->unloading.stack;
     struct stack_cache *cache = &guard.block->stacks;
     uintptr_t mixed = (caller.address ^ caller.slot >> 3) * UINT64_C(0x9e3779b97f4a7c15);
     struct stack_cache_entry *pair = &cache->entries[mixed >> 59 << 1], *entry = NULL;

@@ -56,6 +56,11 @@ void stack_capture(struct stack *stack, struct caller caller);
 /* Of another thread, which waits in a hook that was entered there: its stack stands still. Should
  * it go on meanwhile, the frames are wrong, but nothing worse happens. */
 void stack_capture_waiting(struct stack *stack, struct caller caller);
+/* Of another thread, which waits in the kernel: by its program counter and stack pointer alone.
+ * Ends where the way on is not certain. As above should the thread go on. */
+void stack_capture_blocked(struct stack *stack, uintptr_t address, uintptr_t pointer);
+/* The address is one that a call returns to, by the instruction before it. */
+bool stack_follows_call(uintptr_t address);
 /* From the context of a signal; frames of the shim itself are left out. */
 void stack_capture_context(struct stack *stack, const ucontext_t *context);
 
@@ -92,6 +97,8 @@ long stack_probe(const void *address);
 size_t stack_walk(struct caller caller, uintptr_t *frames, uintptr_t *slots, size_t most,
                   size_t wanted, bool *whole);
 
+/* True inside the dynamic loader. */
+bool stack_is_loader(uintptr_t address);
 /* True inside the shim's own code. */
 bool stack_is_ours(uintptr_t address);
 /* Code of allocator wrappers (operator new and the like): such frames do not tell sites apart. */

@@ -6,6 +6,7 @@
 #include "base/output.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "registry/held_lock.h"
 
 #include <fcntl.h>
 
@@ -180,6 +181,7 @@ static void bind_to_caller(struct thread *thread)
         thread->block->reference = thread->reference;
         atomic_store(&thread->block->call.number, 0); /* its last user may have been cancelled */
         thread->block->closes = thread->block->probes = (struct close_run){0};
+        held_lock_forget(thread->block);
     }
 }
 
@@ -411,6 +413,8 @@ void thread_forked(bool child)
         }
         if (guard.thread != NULL)
             guard.thread->tid = system_thread();
+        if (guard.block != NULL)
+            held_lock_forget(guard.block); /* what the parent's thread holds is not the child's */
     }
     lock_after_fork(&threads_lock, child);
 }

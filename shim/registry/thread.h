@@ -68,6 +68,40 @@ struct thread_call {
 };
 #define THREAD_CALL_SETS UINT32_MAX
 
+/* The innermost dlclose that runs. */
+struct thread_unloading {
+    uintptr_t slot, address; /* of and in its return slot; 0: none */
+    uint32_t stack;          /* of its caller, kept */
+};
+
+/* What is told apart; `lock` stands for any of them. */
+enum lock_sort {
+    LOCK_MUTEX,
+    LOCK_RWLOCK,
+    LOCK_CONDITION,
+    LOCK_SEMAPHORE,
+    LOCK_BARRIER,
+    LOCK_SPIN,
+};
+
+enum held_how { HELD_MUTEX, HELD_READ, HELD_WRITE, HELD_SPIN };
+
+/* A lock that the thread has taken: see held_lock.h. */
+struct held_lock {
+    uintptr_t address; /* 0: none */
+    uint64_t call;
+};
+#define THREAD_LOCKS 64
+
+/* The lock, condition variable or the like that the thread waits for. */
+struct thread_wait {
+    uintptr_t object; /* 0: none */
+    enum lock_sort sort;
+    uintptr_t mutex;         /* that the call takes again at its end, or 0 */
+    const char *function;    /* a static text */
+    uintptr_t address, slot; /* of the caller */
+};
+
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
 struct exit_handler;
@@ -133,11 +167,15 @@ struct thread_block {
     struct stack_cache stacks;
     char *signal_stack;
     struct thread_call call;
+    struct held_lock locks[THREAD_LOCKS];
+    uint32_t lock_sites;     /* call paths that may still be looked for */
+    uint64_t lock_sites_now; /* coarse milliseconds at the last look */
+    struct thread_wait wait;
     struct close_run closes, probes; /* of descriptors */
     _Atomic uint32_t held;           /* a finding about descriptors waits: see event/held.c */
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */
     uintptr_t loading_slot, loading_return;
-    uintptr_t unloading_slot, unloading_return; /* of dlclose, while it runs */
+    struct thread_unloading unloading;
 };
 
 #define THREAD_BLOCKS_MAXIMUM 1024

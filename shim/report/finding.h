@@ -3,6 +3,7 @@
 #ifndef OUTLIVE_REPORT_FINDING_H
 #define OUTLIVE_REPORT_FINDING_H
 
+#include "registry/library.h"
 #include "registry/object.h"
 #include "registry/stack.h"
 #include "registry/thread.h"
@@ -50,6 +51,7 @@ struct moment {
 #define FINDING_HANDLER_NAME '\2' /* ' in the exit handler f': where it was destroyed */
 #define FINDING_RUNNING_NAME '\3' /* ', while it ran the exit handler f' */
 #define FINDING_POINTER_NAME '\4' /* of the null pointer */
+#define FINDING_FUNCTION_NAME '\5' /* of `function` */
 
 /* The exit handler in which something happened. */
 struct in_handler {
@@ -64,11 +66,17 @@ struct finding {
     char sentence[400];                     /* no line feed */
     char evidence[400];                     /* how it is known, "" if the sentence says it */
     struct moment touch, end, birth, start; /* start: of the touching thread */
-    /* Of a descriptor's number: the close of the one before, or the birth of the one after. */
+    /* Of a library's function: its registration.
+     * Of a descriptor's number: the close of the one before, or the birth of the one after.
+     * Of a lock that is destroyed: what its holder does now. */
     struct moment other;
     bool has_descriptor;
-    int number;                /* of the descriptor */
-    const char *made, *closed; /* by which calls, static texts; NULL: not known */
+    int number;                    /* of the descriptor */
+    const char *made, *closed;     /* by which calls, static texts; NULL: not known */
+    const struct library *library; /* that is unloaded; or NULL */
+    uintptr_t function;            /* that was registered to be called, in it */
+    const char *lock;              /* what it is, 'mutex' or the like, a static text; NULL: no lock */
+    uintptr_t lock_address;
     bool has_object, guarded;
     bool is_static; /* its size is 0 where unknown */
     struct in_handler ended_in, touched_in;

@@ -114,6 +114,20 @@ static void add_moment(struct text *text, const char *name, const struct named_f
     text_add_char(text, '}');
 }
 
+static void add_library(struct text *text, const struct library *library)
+{
+    text_add(text, ",\"library\":{\"path\":");
+    add_string(text, library->path);
+    add_address(text, "start", library->start);
+    add_address(text, "end", library->end);
+    if (library->build_id_size > 0) {
+        text_add(text, ",\"build_id\":\"");
+        write_build_id(text, library);
+        text_add_char(text, '"');
+    }
+    text_add_char(text, '}');
+}
+
 void render_json(struct text *text, const struct named_finding *named, bool suppressed)
 {
     const struct finding *finding = named->finding;
@@ -166,11 +180,23 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
             add_field(text, "closed_by", finding->closed);
         text_add_char(text, '}');
     }
+    if (finding->library != NULL)
+        add_library(text, finding->library);
+    if (finding->lock != NULL) {
+        text_add(text, ",\"lock\":{\"type\":");
+        add_string(text, finding->lock);
+        add_address(text, "address", finding->lock_address);
+        text_add_char(text, '}');
+    }
     add_moment(text, "touch", named, MOMENT_TOUCH);
     add_moment(text, "destruction", named, MOMENT_END);
     add_moment(text, "birth", named, MOMENT_BIRTH);
     add_moment(text, "thread_start", named, MOMENT_START);
-    add_moment(text, finding->kind == KIND_USE_AFTER_CLOSE ? "earlier_close" : "new_owner", named,
-               MOMENT_OTHER);
+    add_moment(text,
+               finding->library != NULL                     ? "registration"
+               : finding->kind == KIND_USE_AFTER_CLOSE      ? "earlier_close"
+               : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "holder_now"
+                                                            : "new_owner",
+               named, MOMENT_OTHER);
     text_add(text, "}\n");
 }

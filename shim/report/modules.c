@@ -5,6 +5,7 @@
 #include "base/probe.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "registry/library.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -143,6 +144,41 @@ static void add_line(const char *line, size_t length)
         module->bias = start;
 }
 
+static bool overlaps(const struct library *library)
+{
+    for (size_t i = 0; i < module_count; i++)
+        if (library->start < modules[i].end && modules[i].start < library->end)
+            return true;
+    return false;
+}
+
+/* Libraries that were unloaded, the latest first: stacks from before still lead there. */
+static void add_unloaded(void)
+{
+    uint64_t before = UINT64_MAX;
+    while (module_count < MODULES) {
+        const struct library *library = NULL;
+        for (uint32_t number = 0; number < LIBRARIES; number++) {
+            const struct library *other = library_of_number(number);
+            if (other != NULL && other->unload.ticks < before && !overlaps(other) &&
+                (library == NULL || other->unload.ticks > library->unload.ticks))
+                library = other;
+        }
+        if (library == NULL)
+            return;
+        before = library->unload.ticks;
+        struct module *module = &modules[module_count++];
+        *module = (struct module){.start = library->start,
+                                  .end = library->end,
+                                  .bias = library->bias,
+                                  .path = library->path};
+        for (size_t i = 0; i < library->build_id_size && 2 * i + 2 < BUILD_ID_SIZE; i++) {
+            module->build_id[2 * i] = "0123456789abcdef"[library->build_id[i] >> 4];
+            module->build_id[2 * i + 1] = "0123456789abcdef"[library->build_id[i] & 15];
+        }
+    }
+}
+
 void modules_read(void)
 {
     static char buffer[8192];
@@ -169,6 +205,7 @@ void modules_read(void)
         output_tell_once("cannot read /proc/self/maps: stacks have fewer names", NULL);
     if (file >= 0)
         (void)system_close((int)file);
+    add_unloaded();
 }
 
 const struct module *modules_find(uintptr_t address)
@@ -177,14 +214,4 @@ const struct module *modules_find(uintptr_t address)
         if (address >= modules[i].start && address < modules[i].end)
             return &modules[i];
     return NULL;
-}
-
-size_t modules_count(void)
-{
-    return module_count;
-}
-
-const struct module *modules_at(size_t index)
-{
-    return &modules[index];
 }

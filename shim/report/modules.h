@@ -1,4 +1,5 @@
-/* Modules: what is mapped where, read from /proc/self/maps when a report is written. One report at
+/* Modules: what is mapped where, read from /proc/self/maps when a report is written, and what was
+ * there of libraries that are unloaded. One report at
  * a time (the caller holds the report lock). Async-signal-safe. */
 #ifndef OUTLIVE_REPORT_MODULES_H
 #define OUTLIVE_REPORT_MODULES_H
@@ -21,8 +22,6 @@ struct module {
 void modules_read(void);
 /* NULL for code that belongs to no file. */
 const struct module *modules_find(uintptr_t address);
-size_t modules_count(void);
-const struct module *modules_at(size_t index);
 /* Parses one line of /proc/PID/maps (proc(5)); false if it is not one, or has no file. */
 bool modules_parse_line(const char *line, size_t length, uintptr_t *start, uintptr_t *end,
                         bool *readable, uint64_t *offset, const char **path, size_t *path_length);

@@ -6,15 +6,11 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "registry/stack.h"
+#include "report/helper_process.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #define CACHE 512
 
@@ -23,7 +19,6 @@ static uint64_t patience;
 
 static const char no_helper[] = "cannot start the resolver: stacks have no names";
 static int connection = -1;
-static pid_t helper;
 static const struct module *asked_module;
 static uint64_t deadline;
 static char strings[512 * 1024];
@@ -58,43 +53,16 @@ void names_start(const struct options *options)
     text_add(&path, "../libexec/outlive/outlive-resolver");
 }
 
-/* Runs in the parent's memory until execve, as a child of vfork does: raw calls only. */
-static __attribute__((noinline)) pid_t start_helper(int theirs)
-{
-    static char *arguments[] = {(char *)"outlive-resolver", NULL};
-    static char *environment[] = {(char *)"PATH=/usr/bin:/bin", (char *)"LC_ALL=C", NULL};
-    uint64_t none = 0;
-    long child = system_call6(SYS_clone, CLONE_VM | CLONE_VFORK, 0, 0, 0, 0, 0);
-    if (child != 0)
-        return (pid_t)child;
-    (void)system_call3(SYS_dup2, theirs, 0, 0);
-    (void)system_call3(SYS_dup2, theirs, 1, 0);
-    long null = system_open("/dev/null", O_WRONLY, 0);
-    if (null >= 0)
-        (void)system_call3(SYS_dup2, null, 2, 0);
-    (void)system_call3(SYS_close_range, 3, -1, 0);
-    (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8);
-    (void)system_call3(SYS_execve, (long)resolver, (long)arguments, (long)environment);
-    (void)system_call3(SYS_exit_group, 127, 0, 0);
-    __builtin_unreachable();
-}
-
 static void hang_up(void)
 {
     if (connection < 0)
         return;
-    (void)system_close(connection);
+    helper_stop(connection);
     connection = -1;
-    (void)system_call3(SYS_kill, helper, SIGKILL, 0);
-    long result;
-    do
-        result = system_call4(SYS_wait4, helper, 0, (long)__WALL, 0);
-    while (result == -4);
 }
 
 void names_begin(void)
 {
-    int pair[2] = {-1, -1};
     modules_read();
     strings_used = 0;
     cache_used = 0;
@@ -102,27 +70,9 @@ void names_begin(void)
     deadline = clock_milliseconds() + patience;
     if (resolver[0] == '\0')
         return;
-    if (system_call4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, (long)pair) != 0) {
+    connection = helper_start(resolver);
+    if (connection < 0)
         output_tell_once(no_helper, NULL);
-        return;
-    }
-    /* The program may have closed 0 to 2, which would be handed out here. */
-    for (int i = 0; i < 2; i++) {
-        long high = system_call3(SYS_fcntl, pair[i], F_DUPFD_CLOEXEC, 10);
-        if (high >= 0) {
-            (void)system_close(pair[i]);
-            pair[i] = (int)high;
-        }
-    }
-    long child = start_helper(pair[1]);
-    (void)system_close(pair[1]);
-    if (child < 0) {
-        (void)system_close(pair[0]);
-        output_tell_once(no_helper, NULL);
-        return;
-    }
-    helper = (pid_t)child;
-    connection = pair[0];
 }
 
 void names_end(void)

@@ -49,17 +49,25 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Second close";
         case KIND_STREAM_DESCRIPTOR_CLOSED:
             return "Close under the stream";
+        case KIND_UNLOAD_WHILE_REGISTERED:
+            return "Unload";
+        case KIND_LOCK_HELD_AT_END:
+            return "Lock";
         default:
             return "Use";
         }
     case MOMENT_END:
         return finding->kind == KIND_DOUBLE_CLOSE ? "First close"
                : finding->has_descriptor          ? "Close"
+               : finding->library != NULL         ? "Unload"
                                                   : "Destruction";
     case MOMENT_BIRTH:
-        return "Birth";
+        return finding->library != NULL ? "Load" : "Birth";
     case MOMENT_OTHER:
-        return finding->kind == KIND_USE_AFTER_CLOSE ? "Earlier close" : "New owner";
+        return finding->library != NULL                     ? "Registration"
+               : finding->kind == KIND_USE_AFTER_CLOSE      ? "Earlier close"
+               : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "Holder now"
+                                                            : "New owner";
     default:
         return "Start";
     }
@@ -284,7 +292,9 @@ static void write_moment(struct text *text, const struct named_finding *named,
         text_add(text, ", ");
         write_milliseconds(text, clock_nanoseconds_between(moment->ticks, finding->touch.ticks));
         text_format(text, " before%s",
-                    finding->kind == KIND_LATE_WRITE ? " it was noticed" : " the touch");
+                    finding->kind == KIND_LATE_WRITE                ? " it was noticed"
+                    : finding->kind == KIND_UNLOAD_WHILE_REGISTERED ? " the unload"
+                                                                    : " the touch");
     } else if (which == MOMENT_OTHER && moment->ticks > finding->touch.ticks) {
         text_add(text, ", later");
     }
@@ -322,6 +332,18 @@ static void write_object(struct text *text, const struct named_finding *named)
     text_add(text, "\n");
 }
 
+static void write_lock(struct text *text, const struct finding *finding)
+{
+    if (finding->lock == NULL)
+        return;
+    text_format(text, "  Lock: %s at 0x%lx", finding->lock, finding->lock_address);
+    if (names_of_data(finding->lock_address) != NULL) {
+        text_add(text, ", in ");
+        write_static_object(text, finding->lock_address, NULL);
+    }
+    text_add(text, "\n");
+}
+
 static void write_descriptor(struct text *text, const struct finding *finding)
 {
     if (!finding->has_descriptor)
@@ -331,6 +353,28 @@ static void write_descriptor(struct text *text, const struct finding *finding)
         text_format(text, ", made by %s()", finding->made);
     if (finding->closed != NULL)
         text_format(text, ", closed by %s()", finding->closed);
+    text_add(text, "\n");
+}
+
+void write_build_id(struct text *text, const struct library *library)
+{
+    for (size_t i = 0; i < library->build_id_size; i++) {
+        text_add_char(text, "0123456789abcdef"[library->build_id[i] >> 4]);
+        text_add_char(text, "0123456789abcdef"[library->build_id[i] & 15]);
+    }
+}
+
+static void write_library(struct text *text, const struct finding *finding)
+{
+    const struct library *library = finding->library;
+    if (library == NULL)
+        return;
+    text_format(text, "  Library: %s, was at 0x%lx to 0x%lx", library->path, library->start,
+                library->end);
+    if (library->build_id_size > 0) {
+        text_add(text, ", build-id ");
+        write_build_id(text, library);
+    }
     text_add(text, "\n");
 }
 
@@ -345,6 +389,8 @@ void render_text(struct text *text, const struct named_finding *named)
         write_moment(text, named, (enum moment_kind)which);
     write_object(text, named);
     write_descriptor(text, finding);
+    write_library(text, finding);
+    write_lock(text, finding);
     if (finding->evidence[0] != '\0')
         text_format(text, "  Evidence: %s\n", finding->evidence);
     render_story(text, named);

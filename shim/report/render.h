@@ -45,6 +45,7 @@ void write_actor(struct text *text, const struct actor *actor);
  * line each, or the start of one, between `before` and `after`. */
 void write_members(struct text *text, const struct thread *thread, const struct stack *stack,
                    const struct finding *finding, const char *before, const char *after);
+void write_build_id(struct text *text, const struct library *library);
 void write_milliseconds(struct text *text, uint64_t nanoseconds);
 
 void render_text(struct text *text, const struct named_finding *named);

@@ -53,21 +53,26 @@ void write_static_object(struct text *text, uintptr_t address, const char *type)
         text_add(text, tagged + sizeof tag - 1);
 }
 
-void write_exit_handler(struct text *text, const struct in_handler *handler)
+static void write_function(struct text *text, uintptr_t function)
 {
     struct named_frame frames[NAMED_INLINED];
+    size_t count = names_of(function, true, frames, NAMED_INLINED);
+    if (frames[count - 1].function[0] != '\0')
+        text_add(text, frames[count - 1].function);
+    else
+        write_place(text, &frames[count - 1]);
+}
+
+void write_exit_handler(struct text *text, const struct in_handler *handler)
+{
     const char *class = handler->object == 0 ? NULL : names_class_of_destructor(handler->function);
     if (class != NULL) {
         text_add(text, "the destructor of ");
         write_static_object(text, handler->object, class);
         return;
     }
-    size_t count = names_of(handler->function, true, frames, NAMED_INLINED);
     text_add(text, "the exit handler ");
-    if (frames[count - 1].function[0] != '\0')
-        text_add(text, frames[count - 1].function);
-    else
-        write_place(text, &frames[count - 1]);
+    write_function(text, handler->function);
 }
 
 void write_sentence(struct text *text, const struct named_finding *named)
@@ -87,6 +92,8 @@ void write_sentence(struct text *text, const struct named_finding *named)
         } else if (*at == FINDING_RUNNING_NAME) {
             text_add(text, ", while it ran ");
             write_exit_handler(text, &named->finding->touched_in);
+        } else if (*at == FINDING_FUNCTION_NAME) {
+            write_function(text, named->finding->function);
         } else {
             text_add_char(text, *at);
         }

@@ -42,6 +42,8 @@ static void write_life(struct text *text, const struct named_finding *named)
         struct actor joiner = actor_of_reference(thread->joiner);
         text_add(text, "; being joined by ");
         write_actor(text, &joiner);
+    } else if (finding->kind == KIND_LOCK_HELD_AT_END) {
+        text_add(text, "; ends now");
     } else if (thread->origin == THREAD_CREATED) {
         text_add(text, "; still running, never joined");
     }
@@ -58,8 +60,15 @@ static void write_life(struct text *text, const struct named_finding *named)
 
 static bool crosses_threads(const struct finding *finding)
 {
-    return (finding->kind == KIND_LATE_TOUCH || finding->kind == KIND_USE_AFTER_CLOSE) &&
+    return (finding->kind == KIND_LATE_TOUCH || finding->kind == KIND_USE_AFTER_CLOSE ||
+            finding->kind == KIND_USE_AFTER_DESTROY ||
+            (finding->kind == KIND_USE_AFTER_UNLOAD && finding->function == 0)) &&
            finding->end.has && finding->touch.actor.reference != finding->end.actor.reference;
+}
+
+static const char *end_word(const struct finding *finding)
+{
+    return finding->has_descriptor ? "close" : finding->library != NULL ? "unload" : "destruction";
 }
 
 static void write_order(struct text *text, const struct finding *finding)
@@ -73,8 +82,7 @@ static void write_order(struct text *text, const struct finding *finding)
         text_format(
             text,
             "the thread was started after the %s, so it was handed a %s that was already dead\n",
-            finding->has_descriptor ? "close" : "destruction",
-            finding->has_descriptor ? "number" : "pointer");
+            end_word(finding), finding->has_descriptor ? "number" : "pointer");
         return;
     }
     text_add(text, "nothing seen stops ");
@@ -82,7 +90,9 @@ static void write_order(struct text *text, const struct finding *finding)
     text_add(text, " before ");
     write_actor(text, &finding->end.actor);
     text_format(text, " %s: no join of it came first",
-                finding->has_descriptor ? "closes the descriptor" : "destroys the object");
+                finding->has_descriptor    ? "closes the descriptor"
+                : finding->library != NULL ? "unloads the library"
+                                           : "destroys the object");
     if (thread != NULL && thread->cancel_ticks != 0)
         text_add(text, " (a cancellation is only a request; a join after it is what waits)");
     text_add(text, "\n");
@@ -115,6 +125,34 @@ static void write_stop(struct text *text, const struct named_finding *named)
         text_add(text, "; it was started in ");
         write_place(text, user_frame(&named->stacks[MOMENT_START]));
     }
+}
+
+static void write_unload_change(struct text *text, const struct named_finding *named)
+{
+    const struct finding *finding = named->finding;
+    bool at_unload = finding->kind == KIND_UNLOAD_WHILE_REGISTERED;
+    text_add(text, "before the dlclose in ");
+    write_place(text, user_frame(&named->stacks[at_unload ? MOMENT_TOUCH : MOMENT_END]));
+    if (finding->function != 0) {
+        text_add(text, ", take back what was registered");
+        if (finding->other.has) {
+            text_add(text, " in ");
+            write_place(text, user_frame(&named->stacks[MOMENT_OTHER]));
+        }
+    } else if (finding->end.actor.reference == finding->touch.actor.reference) {
+        text_add(text, ", leave the library: who closes it must not be called by it");
+    } else {
+        text_add(text, ", make ");
+        write_actor(text, &finding->touch.actor);
+        text_add(text, " leave the library, or stop and join it");
+    }
+    text_add(text, "; or load it with RTLD_NODELETE, so that it stays");
+}
+
+static bool thread_was_cancelled(const struct finding *finding)
+{
+    const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+    return thread != NULL && thread->ending == THREAD_CANCELLED;
 }
 
 static void write_change(struct text *text, const struct named_finding *named)
@@ -210,6 +248,39 @@ static void write_change(struct text *text, const struct named_finding *named)
         text_add(text,
                  "close the stream, not its descriptor: its own close will hit the number again, "
                  "whoever has it then");
+        break;
+    case KIND_USE_AFTER_UNLOAD:
+    case KIND_UNLOAD_WHILE_IN_USE:
+    case KIND_UNLOAD_WHILE_REGISTERED:
+        write_unload_change(text, named);
+        break;
+    case KIND_USE_AFTER_DESTROY:
+        text_format(text, "destroy the %s after its last use: ", finding->lock);
+        if (finding->touch.actor.reference != finding->end.actor.reference) {
+            text_add(text, "stop and join ");
+            write_actor(text, &finding->touch.actor);
+            text_add(text, " before the destruction in ");
+        } else {
+            text_add(text, "the same thread destroys it in ");
+        }
+        write_place(text, end);
+        break;
+    case KIND_DESTROY_WHILE_IN_USE:
+        text_add(text, "before the destruction in ");
+        write_place(text, end);
+        if (finding->touch.actor.reference == finding->end.actor.reference) {
+            text_format(text, ", unlock the %s", finding->lock);
+        } else {
+            text_add(text, ", make ");
+            write_actor(text, &finding->touch.actor);
+            text_format(text, " leave the %s: stop and join it", finding->lock);
+        }
+        break;
+    case KIND_LOCK_HELD_AT_END:
+        text_format(text, "unlock the %s on every way out of the thread", finding->lock);
+        if (thread_was_cancelled(finding))
+            text_add(text, ": pthread_cleanup_push() a function that does");
+        text_add(text, "; whoever locks it next waits for ever");
         break;
     case KIND_PURE_VIRTUAL_CALL:
         text_add(text, "end the calls on the object before its destructor begins: join the thread "
@@ -308,7 +379,10 @@ static void write_timeline(struct text *text, const struct named_finding *named)
             text_add_spaces(text, used < COLUMN ? COLUMN - used : 1);
     }
     text_add(text, "\n    ");
-    const char *what = finding->has_descriptor ? "descriptor" : "object";
+    const char *what = finding->has_descriptor    ? "descriptor"
+                       : finding->library != NULL ? "library"
+                       : finding->lock != NULL    ? "lock"
+                                                  : "object";
     write_label(text, what, text_length(what));
     write_row(text, column_of(marks, count, 'B'), 'B', column_of(marks, count, 'D'), 'D', count);
     if (finding->kind != KIND_LATE_WRITE) { /* whose thread is not known */
@@ -319,8 +393,8 @@ static void write_timeline(struct text *text, const struct named_finding *named)
         write_row(text, column_of(marks, count, 'S'), 'S', column_of(marks, count, 'X'), 'X',
                   count);
     }
-    text_format(text, "    B birth, D %s, S start of the thread, X %s\n",
-                finding->has_descriptor ? "close" : "destruction",
+    text_format(text, "    B %s, D %s, S start of the thread, X %s\n",
+                finding->library != NULL ? "load" : "birth", end_word(finding),
                 finding->kind == KIND_LATE_WRITE ? "noticed" : "the touch");
 }
 

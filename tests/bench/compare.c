@@ -1,12 +1,15 @@
 /* Compare: runs a command bare and under preloaded libraries in turn, and prints each one's CPU
  * time and peak memory as ratios to the bare run of the same round: machines are noisy, rounds are
- * not. Usage: compare ROUNDS NAME=/LIBRARY[,OUTLIVE_OPTIONS]... -- COMMAND ARGS Prints a Markdown
- * row for each NAME: median, minimum and maximum of both ratios, and how much later it ended, in
- * milliseconds. */
+ * not. Usage: compare ROUNDS NAME[!LIMIT]=/LIBRARY[,OUTLIVE_OPTIONS]... -- COMMAND ARGS
+ *
+ * Prints a Markdown row for each NAME: median, minimum and maximum of both ratios, and how much
+ * later it ended, in milliseconds. LIMIT: what the median of CPU time may be at most, or, after a
+ * '+', that of the milliseconds; exit status 1 where it is more. */
 #include "mark.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +21,7 @@ enum { VARIANTS_MOST = 8, ROUNDS_MOST = 100 };
 
 struct variant {
     const char *name;
-    char *library, *options;
+    char *library, *options, *limit;
     double cpu[ROUNDS_MOST], memory[ROUNDS_MOST], later[ROUNDS_MOST];
 };
 
@@ -73,10 +76,25 @@ static int by_size(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static void print(double *ratios, int count, const char *form)
+/* Returns the median. */
+static double print(double *ratios, int count, const char *form)
 {
     qsort(ratios, (size_t)count, sizeof *ratios, by_size);
     printf(form, ratios[count / 2], ratios[0], ratios[count - 1]);
+    return ratios[count / 2];
+}
+
+static bool is_within(const struct variant *variant, double cpu, double later)
+{
+    if (variant->limit == NULL)
+        return true;
+    bool by_time = variant->limit[0] == '+';
+    double most = atof(variant->limit + by_time), is = by_time ? later : cpu;
+    if (is <= most)
+        return true;
+    fprintf(stderr, "compare: %s: %.2f%s, at most %.2f is allowed\n", variant->name, is,
+            by_time ? " ms later" : " times the CPU time", most);
+    return false;
 }
 
 int main(int count, char **arguments)
@@ -91,12 +109,15 @@ int main(int count, char **arguments)
         if (variant->library == NULL)
             return 2;
         *variant->library++ = '\0';
+        variant->limit = strchr(arguments[at], '!');
+        if (variant->limit != NULL)
+            *variant->limit++ = '\0';
         variant->options = strchr(variant->library, ',');
         if (variant->options != NULL)
             *variant->options++ = '\0';
     }
     if (rounds < 1 || rounds > ROUNDS_MOST || at + 1 >= count) {
-        fputs("usage: compare ROUNDS NAME=LIBRARY[,OPTIONS]... -- COMMAND ARGS\n", stderr);
+        fputs("usage: compare ROUNDS NAME[!LIMIT]=LIBRARY[,OPTIONS]... -- COMMAND ARGS\n", stderr);
         return 2;
     }
     for (int round = 0; round < rounds; round++) {
@@ -110,12 +131,14 @@ int main(int count, char **arguments)
             variant->later[round] = own_elapsed - elapsed;
         }
     }
+    bool within = true;
     for (int i = 0; i < used; i++) {
         printf("| %s |", variants[i].name);
-        print(variants[i].cpu, rounds, " %.2f (%.2f-%.2f) |");
-        print(variants[i].memory, rounds, " %.2f (%.2f-%.2f) |");
-        print(variants[i].later, rounds, " %+.1f (%+.1f-%+.1f) |");
+        double cpu = print(variants[i].cpu, rounds, " %.2f (%.2f-%.2f) |");
+        (void)print(variants[i].memory, rounds, " %.2f (%.2f-%.2f) |");
+        double later = print(variants[i].later, rounds, " %+.1f (%+.1f-%+.1f) |");
         putchar('\n');
+        within = is_within(&variants[i], cpu, later) && within;
     }
-    return 0;
+    return within ? 0 : 1;
 }

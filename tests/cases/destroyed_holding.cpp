@@ -1,6 +1,6 @@
 // A thread takes the mutex of an object while its destructor runs, and still holds it when the
 // memory is freed. The twin's destructor joins it.
-// EXPECT kind=touch-during-destruction grade=imminent stripped=nothing late=worker destroyer=main touch=run end=main birth=main start=main exit=0 says=holds.the.mutex
+// EXPECT kind=touch-during-destruction grade=imminent stripped=destroy-while-in-use stripped_grade=imminent late=worker destroyer=main touch=run end=main birth=main start=main exit=0 says=holds.the.mutex
 #include "case.h"
 
 #include <mutex>

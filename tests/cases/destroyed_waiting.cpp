@@ -1,5 +1,5 @@
 // A thread waits for a condition of an object, with the object's mutex, when the object is deleted.
-// EXPECT kind=touch-during-destruction grade=imminent stripped=nothing late=worker destroyer=main touch=run end=main birth=main start=main exit=0 says=is.in.pthread_cond_wait
+// EXPECT kind=touch-during-destruction grade=imminent stripped=destroy-while-in-use stripped_grade=imminent late=worker destroyer=main touch=run end=main birth=main start=main exit=0 says=is.in.pthread_cond_wait
 #include "case.h"
 
 struct Queue {

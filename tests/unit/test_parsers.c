@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "outlive/elf_file.h"
+#include "registry/waiting.h"
 #include "report/modules.h"
 #include "report/suppression.h"
 
@@ -108,6 +109,23 @@ static unsigned char *read_self(size_t *size)
     return bytes;
 }
 
+static void parses_where_a_thread_waits(void **state)
+{
+    struct waiting waiting;
+    (void)state;
+    assert_true(waiting_parse(
+        "230 0x0 0x0 0x7ffedef2ae60 0x7ffedef2aea0 0x0 0x0 0x7ffedef2ae48 0x7fbed4382503\n",
+        &waiting));
+    assert_int_equal(waiting.pointer, 0x7ffedef2ae48);
+    assert_int_equal(waiting.address, 0x7fbed4382503);
+    assert_true(waiting_parse("-1 0x7f01 0x7f02\n", &waiting)); /* outside of any call */
+    assert_int_equal(waiting.pointer, 0x7f01);
+    assert_int_equal(waiting.address, 0x7f02);
+    assert_false(waiting_parse("running\n", &waiting));
+    assert_false(waiting_parse("", &waiting));
+    assert_false(waiting_parse("0 0x1", &waiting));
+}
+
 static void inspects_elf(void **state)
 {
     size_t size;
@@ -136,6 +154,7 @@ int main(void)
         cmocka_unit_test(parses_suppressions),
         cmocka_unit_test(parses_maps),
         cmocka_unit_test(joins_mappings_of_the_first_page),
+        cmocka_unit_test(parses_where_a_thread_waits),
         cmocka_unit_test(inspects_elf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

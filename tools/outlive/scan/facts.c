@@ -79,6 +79,30 @@ enum name_place scan_operators_place(const struct scan *scan)
     return place_of(&scan->names, NAME_OPERATOR, "_Znwm");
 }
 
+static bool has_unpatchable_entry(const struct scan *scan)
+{
+    for (size_t i = 0; scan->code.judged && i < scan->names.count; i++) {
+        const struct known_name *name = &scan->names.rows[i];
+        if ((name->groups & NAME_HEAP) == 0 || !name_is_at(name, NAME_INSIDE))
+            continue;
+        const struct code_function *function = code_find(&scan->code, name->address);
+        if (function != NULL && function->refusal != PATCH_FINE)
+            return true;
+    }
+    return false;
+}
+
+const char *scan_heap_refusal(const struct scan *scan)
+{
+    enum name_place heap = scan_heap_place(scan);
+    if (scan->facts.is_library || (heap != NAME_INSIDE && heap != NAME_EXPORTED))
+        return NULL;
+    return scan->facts.lto != NULL ? "built with link-time optimisation, which may have put copies "
+                                     "of it into its callers"
+           : has_unpatchable_entry(scan) ? "an entry cannot be patched"
+                                         : NULL;
+}
+
 bool scan_read(struct scan *scan)
 {
     const struct module_file *file = &scan->file;
@@ -145,13 +169,17 @@ static void warn_of_heap(struct list *list, const struct scan *scan)
     warn(
         list, inside && !scan->facts.is_library && !scan->facts.is_static, "own-malloc",
         "the program brings its own malloc: its calls never pass a preloaded library, only patched "
-        "entries show them");
+        "entries show them. It is taken over whole or not at all: what else its code does with the "
+        "allocator shows at the start, and one line tells if it is left alone");
+    warn(list, scan_heap_refusal(scan) != NULL, "heap-refused",
+         "its heap will not be seen: see malloc, free above");
     warn(list, names_count(&scan->names, NAME_EXTENSION, NAME_IMPORTED) > 0, "allocator-calls",
-         "calls its allocator by that one's own names (mallocx, mi_malloc, ...): such blocks are "
-         "not seen");
+         "calls an allocator of a library by that one's own names (mallocx, mi_malloc, ...): such "
+         "blocks are not seen");
     warn(list, !inside && names_count(&scan->names, NAME_EXTENSION, NAME_INSIDE) > 0,
          "second-allocator",
-         "has a second allocator inside, under names of its own: its blocks are not seen");
+         "has a second allocator inside, under names of its own: its cold blocks get places of "
+         "their own, hot ones are not poisoned");
 }
 
 size_t scan_warnings(const struct scan *scan, struct scan_warning warnings[WARNINGS_MOST])

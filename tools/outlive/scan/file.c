@@ -2,10 +2,9 @@
 #include "outlive/scan/file.h"
 
 #include "outlive/elf_file.h"
+#include "patch/lto.h"
 
 #include <string.h>
-
-#define NAME_MOST 16384
 
 static bool has_section(const struct elf_image *image, const char *name)
 {
@@ -126,52 +125,6 @@ static void read_compilers(struct file_facts *facts, const struct elf_image *ima
     }
 }
 
-/* What gcc 12 and clang 14 leave behind. gcc gives functions of link-time optimisation no source
- * file, and names that would clash a suffix; LLVM's file symbol is that of its one object. Of
- * clang's -flto=thin nothing remains. */
-static const char *lto_by_symbols(const struct elf_image *image)
-{
-    struct elf_symbols symbols;
-    bool nameless = false, functions = false;
-    if (!elf_image_symbols(image, SHT_SYMTAB, &symbols))
-        return NULL;
-    for (size_t i = 0; i < symbols.count; i++) {
-        Elf64_Sym symbol;
-        const char *name = elf_symbols_at(&symbols, i, &symbol);
-        unsigned type = ELF64_ST_TYPE(symbol.st_info);
-        if (type == STT_FILE) {
-            if (strcmp(name, "<artificial>") == 0 || strcmp(name, "ld-temp.o") == 0)
-                return "an object that only the linker made";
-            if (functions)
-                return "functions without a source file";
-            nameless = *name == '\0';
-        } else if (type == STT_FUNC && nameless && ELF64_ST_BIND(symbol.st_info) == STB_LOCAL &&
-                   symbol.st_size > 0) {
-            functions = true; /* unless this is the last file, of all that became local */
-        }
-        if (memmem(name, strnlen(name, NAME_MOST), ".lto_priv.", 10) != NULL)
-            return "names with .lto_priv";
-    }
-    return NULL;
-}
-
-/* The words with which gcc was called; clang tells none. */
-static const char *lto_by_producer(const struct elf_image *image)
-{
-    uint64_t size = 0;
-    const char *bytes = (const char *)section_bytes(image, ".debug_str", &size), *found = bytes;
-    const char *end = bytes + (bytes == NULL ? 0 : size);
-    while (bytes != NULL && (found = memmem(found, (size_t)(end - found), "GNU ", 4)) != NULL) {
-        size_t length = strnlen(found, (size_t)(end - found));
-        if ((found == bytes || found[-1] == '\0') &&
-            (memmem(found, length, " -flto", 6) != NULL ||
-             memmem(found, length, " -fltrans", 9) != NULL))
-            return "-flto in the debug information";
-        found += length;
-    }
-    return NULL;
-}
-
 void file_read(struct file_facts *facts, const struct module_file *file)
 {
     const struct elf_image *image = &file->image;
@@ -180,9 +133,7 @@ void file_read(struct file_facts *facts, const struct module_file *file)
     read_debug(facts, file);
     read_compilers(facts, image);
     facts->go = has_section(image, ".gopclntab") || has_section(image, ".go.buildinfo");
-    if ((facts->lto = lto_by_symbols(image)) == NULL)
-        facts->lto = lto_by_producer(image);
-    if (facts->lto == NULL && file->debug.size != 0 &&
-        (facts->lto = lto_by_symbols(&file->debug)) == NULL)
-        facts->lto = lto_by_producer(&file->debug);
+    facts->lto = lto_sign(image);
+    if (facts->lto == NULL && file->debug.size != 0)
+        facts->lto = lto_sign(&file->debug);
 }

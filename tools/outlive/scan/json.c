@@ -160,6 +160,7 @@ static void put_heap(struct json *json, const struct scan *scan)
     open_one(json, "malloc", '{');
     put(json, "place", place_name(scan_heap_place(scan)));
     put(json, "allocator", scan->allocator);
+    put(json, "refused", scan_heap_refusal(scan));
     put_names(json, "imported", scan, NAME_HEAP, NAME_IMPORTED);
     put_entries(json, "inside", scan, NAME_HEAP);
     put_entries(json, "extensions_inside", scan, NAME_EXTENSION);

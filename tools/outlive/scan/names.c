@@ -25,20 +25,13 @@ static const struct {
     {"valloc", NAME_HEAP},
     {"pvalloc", NAME_HEAP},
     {"malloc_usable_size", NAME_HEAP},
-    {"mallocx", NAME_EXTENSION | NAME_JEMALLOC},
-    {"rallocx", NAME_EXTENSION | NAME_JEMALLOC},
-    {"dallocx", NAME_EXTENSION | NAME_JEMALLOC},
-    {"sdallocx", NAME_EXTENSION | NAME_JEMALLOC},
+#define FAMILY(kind, name) {#name, NAME_EXTENSION},
+#include "capture/family_hooks.def"
+#undef FAMILY
     {"mallctl", NAME_JEMALLOC},
-    {"je_malloc", NAME_EXTENSION | NAME_JEMALLOC},
-    {"je_mallocx", NAME_EXTENSION | NAME_JEMALLOC},
     {"_rjem_malloc", NAME_EXTENSION | NAME_JEMALLOC},
     {"_rjem_mallocx", NAME_EXTENSION | NAME_JEMALLOC},
-    {"tc_malloc", NAME_EXTENSION | NAME_TCMALLOC},
-    {"tc_free", NAME_EXTENSION | NAME_TCMALLOC},
     {"TCMallocInternalMalloc", NAME_TCMALLOC},
-    {"mi_malloc", NAME_EXTENSION | NAME_MIMALLOC},
-    {"mi_free", NAME_EXTENSION | NAME_MIMALLOC},
     {"scalable_malloc", NAME_EXTENSION | NAME_TBB},
     {"scalable_free", NAME_EXTENSION | NAME_TBB},
     {"__libc_malloc", NAME_GLIBC},
@@ -55,6 +48,23 @@ static int by_name(const void *left, const void *right)
                   ((const struct known_name *)right)->name);
 }
 
+/* Whose own call it is, by how these name them. */
+static unsigned maker_of(const char *name)
+{
+    static const struct {
+        const char *start;
+        unsigned group;
+    } starts[] = {{"mallocx", NAME_JEMALLOC},  {"xallocx", NAME_JEMALLOC},
+                  {"rallocx", NAME_JEMALLOC},  {"dallocx", NAME_JEMALLOC},
+                  {"sdallocx", NAME_JEMALLOC}, {"sallocx", NAME_JEMALLOC},
+                  {"nallocx", NAME_JEMALLOC},  {"je_", NAME_JEMALLOC},
+                  {"tc_", NAME_TCMALLOC},      {"mi_", NAME_MIMALLOC}};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strncmp(name, starts[i].start, strlen(starts[i].start)) == 0)
+            return starts[i].group;
+    return 0;
+}
+
 void names_start(struct known_names *names)
 {
     _Static_assert(sizeof given / sizeof *given <= KNOWN_NAMES, "one row for each");
@@ -64,6 +74,8 @@ void names_start(struct known_names *names)
         rows[i] = (struct known_name){.name = given[i].name, .groups = given[i].groups};
         if (strncmp(given[i].name, "_Zn", 3) == 0 || strncmp(given[i].name, "_Zd", 3) == 0)
             rows[i].groups |= NAME_OPERATOR;
+        if ((rows[i].groups & NAME_EXTENSION) != 0)
+            rows[i].groups |= maker_of(given[i].name);
     }
     qsort(rows, count, sizeof *rows, by_name);
     for (size_t i = 0; i < count; i++) {

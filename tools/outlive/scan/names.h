@@ -34,7 +34,7 @@ struct known_name {
     uint64_t address; /* where it is defined */
 };
 
-#define KNOWN_NAMES 320
+#define KNOWN_NAMES 512
 
 struct known_names {
     struct known_name rows[KNOWN_NAMES]; /* by name */

@@ -202,7 +202,10 @@ static void print_malloc(const struct scan *scan, FILE *out)
         seen = "-";
         add(&words, "Not called by this file.");
     }
-    row("malloc, free", scan->facts.is_static ? "no" : seen, &words, out);
+    const char *refusal = scan_heap_refusal(scan);
+    if (refusal != NULL)
+        add(&words, " Left alone: %s.", refusal);
+    row("malloc, free", scan->facts.is_static || refusal != NULL ? "no" : seen, &words, out);
 }
 
 static void print_new(const struct scan *scan, FILE *out)

@@ -42,6 +42,8 @@ void scan_free(struct scan *scan); /* not the file */
 
 /* Where the calls of malloc and its family end up. */
 enum name_place scan_heap_place(const struct scan *scan);
+/* Why the program's own heap is left alone, as far as the file tells; NULL: it is not. */
+const char *scan_heap_refusal(const struct scan *scan);
 enum name_place scan_operators_place(const struct scan *scan);
 
 #define WARNINGS_MOST 24

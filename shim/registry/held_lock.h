@@ -1,0 +1,91 @@
+/* Held lock: which locks a thread holds, and what it waits for. Written by the thread itself with
+ * plain stores, read by any thread: so what stands here is only what was noted. A lock may have
+ * been handed to another thread, or left by a longjmp: libc's own record in the lock has the last
+ * word. No locks of ours, any context. */
+#ifndef OUTLIVE_REGISTRY_HELD_LOCK_H
+#define OUTLIVE_REGISTRY_HELD_LOCK_H
+
+#include "registry/stack.h"
+#include "registry/thread.h"
+
+/* The place of a lock in each thread's table: found at once, whatever the order in which locks are
+ * released, and few stores stand between the processor and its next atomic operation, which waits
+ * for them all. Two that share a place: the older one is forgotten. */
+static inline size_t held_lock_place(const void *address)
+{
+    return (((uintptr_t)address >> 3) ^ ((uintptr_t)address >> 9)) % THREAD_LOCKS;
+}
+
+/* How it was taken (63-62), and the call: its site (61 set), or the return address alone. */
+#define HELD_LOCK_SITE (UINT64_C(1) << 61)
+
+static inline enum held_how held_lock_how(const struct held_lock *lock)
+{
+    return (enum held_how)(lock->call >> 62);
+}
+
+/* `block` took the lock. */
+static inline __attribute__((always_inline)) void
+held_lock_add(struct thread_block *block, const void *address, enum held_how how, uint64_t call)
+{
+    struct held_lock *lock = &block->locks[held_lock_place(address)];
+    lock->call = (uint64_t)how << 62 | call;
+    __atomic_store_n(&lock->address, (uintptr_t)address, __ATOMIC_RELEASE);
+}
+
+/* `block` is about to release it: before the real call, after which the lock may be gone. */
+static inline __attribute__((always_inline)) void held_lock_remove(struct thread_block *block,
+                                                                   const void *address)
+{
+    struct held_lock *lock = &block->locks[held_lock_place(address)];
+    if (__builtin_expect(lock->address == (uintptr_t)address, 1))
+        __atomic_store_n(&lock->address, 0, __ATOMIC_RELAXED);
+}
+
+/* The thread holds it, by libc's record in the lock's memory, as far as there is one: a rwlock does
+ * not know who reads it, nor a spinlock who has it. False where the memory is gone. */
+bool held_lock_is_true(const struct held_lock *lock, pid_t tid);
+/* Its memory says that the threads that use it settle what becomes of it when its owner ends. */
+bool held_lock_is_robust(const struct held_lock *lock);
+/* The mutex's owner by libc's record; 0: it is not locked. */
+pid_t held_lock_owner(const void *mutex);
+
+/* Around a call that may wait for `object` (and for a condition variable takes `mutex` again).
+ * *before is what the thread did when a signal handler interrupted it. NULL: not noted. */
+static inline struct thread_wait *held_lock_wait_begin(struct thread_wait *before,
+                                                       const void *object, enum lock_sort sort,
+                                                       const void *mutex, const char *function,
+                                                       struct caller caller)
+{
+    struct thread_block *block = guard.block;
+    if (__builtin_expect(block == NULL || guard.inside != 0, 0))
+        return NULL;
+    *before = block->wait;
+    block->wait.sort = sort;
+    block->wait.mutex = (uintptr_t)mutex;
+    block->wait.function = function;
+    block->wait.address = caller.address;
+    block->wait.slot = caller.slot;
+    __atomic_store_n(&block->wait.object, (uintptr_t)object, __ATOMIC_RELEASE);
+    return &block->wait;
+}
+
+static inline void held_lock_wait_end(struct thread_wait *wait, const struct thread_wait *before)
+{
+    if (wait == NULL)
+        return;
+    __atomic_store_n(&wait->object, 0, __ATOMIC_RELEASE);
+    /* What was left for good, by a cancellation or a longjmp, has nothing below it to go back to.
+     */
+    if (__builtin_expect(before->object != 0 && before->slot > wait->slot, 0))
+        *wait = *before;
+}
+
+/* The thread is asleep in the kernel, waiting for [object, object + size), by the kernel's own word
+ * (proc(5), /proc/pid/task/tid/syscall). False where the kernel does not tell. */
+bool held_lock_sleeps(pid_t tid, uintptr_t object, size_t size);
+
+/* A thread begins, or is a fork's child: it holds nothing. */
+void held_lock_forget(struct thread_block *block);
+
+#endif
