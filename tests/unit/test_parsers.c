@@ -78,14 +78,14 @@ static void joins_mappings_of_the_first_page(void **state)
     memcpy(file + sizeof header, segments, sizeof segments);
     int descriptor = mkstemp(path);
     assert_int_equal(write(descriptor, file, sizeof file), sizeof file);
-    char *start = mmap(NULL, 3 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *start = mmap(NULL, 8 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (size_t page = 0; page < 2; page++)
         assert_ptr_not_equal(mmap(start + page * 4096, 4096,
                                   page == 0 ? PROT_READ : PROT_READ | PROT_EXEC,
                                   MAP_PRIVATE | MAP_FIXED, descriptor, 0),
                              MAP_FAILED);
     /* Mapped once more elsewhere it is another module. */
-    char *other = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    char *other = mmap(start + 6 * 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, descriptor, 0);
     modules_read();
     const struct module *module = modules_find((uintptr_t)start + 0x1610);
     assert_non_null(module);
@@ -93,8 +93,7 @@ static void joins_mappings_of_the_first_page(void **state)
     module = modules_find((uintptr_t)other);
     assert_non_null(module);
     assert_int_equal(module->start, other);
-    munmap(start, 3 * 4096);
-    munmap(other, 4096);
+    munmap(start, 8 * 4096);
     close(descriptor);
     unlink(path);
 }
