@@ -170,7 +170,8 @@ static inline bool died_meanwhile(const void *lock)
     {                                                                                              \
         LOOK(lock, name)                                                                           \
         real_need();                                                                               \
-        if (__builtin_expect(!guard_active || real.clocked == NULL, 0))                            \
+        if (__builtin_expect(!guard_active, 0) ||                                                  \
+            real_is_missing((const void *)(uintptr_t)real.clocked))                                \
             return real.name(lock);                                                                \
         int result = EBUSY;                                                                        \
         if (__builtin_expect(!event_destroying() || !arena_contains(lock), 1))                     \

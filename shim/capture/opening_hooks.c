@@ -102,15 +102,10 @@ OPENAT_HOOK(openat64)
 OPENAT_2_HOOK(__openat_2)
 OPENAT_2_HOOK(__openat64_2)
 
-/* An older libc lacks some: who asks for them by dlsym() or weakly finds ours. */
 #define OPENING_HOOK(name, parameters, arguments, path, how)                                       \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         real_need();                                                                               \
-        if (__builtin_expect(real.name == NULL, 0)) {                                              \
-            errno = ENOSYS;                                                                        \
-            return -1;                                                                             \
-        }                                                                                          \
         int number = real.name arguments;                                                          \
         if (try_again(number))                                                                     \
             number = real.name arguments;                                                          \

@@ -105,6 +105,9 @@ static inline void real_need(void)
         real_resolve();
 }
 
+/* This libc does not have it: the table holds a function that fails with ENOSYS. */
+bool real_is_missing(const void *function);
+
 #define REAL_EARLY_SIZE ((size_t)64 * 1024)
 
 /* The program's allocator, or a small static buffer while the table is being filled. */

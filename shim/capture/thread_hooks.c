@@ -7,6 +7,7 @@
 #include "capture/threads.h"
 
 #include "base/memory.h"
+#include "base/probe.h"
 #include "event/event.h"
 
 #include <errno.h>
@@ -92,14 +93,16 @@ static struct thread *told_creation(void *entry, void *argument, struct caller c
     return thread;
 }
 
-static void tell_result(struct thread *thread, bool made, pthread_t handle)
+/* The new thread may have freed what holds the handle. Then it has told its handle itself. */
+static void tell_result(struct thread *thread, bool made, const void *place)
 {
+    uint64_t handle;
     if (!guard_enter())
         return;
-    if (made)
-        thread_set_handle(thread, handle);
-    else
+    if (!made)
         thread_failed(thread);
+    else if (probe_word(place, &handle))
+        thread_set_handle(thread, (pthread_t)handle);
     guard_leave();
 }
 
@@ -120,7 +123,7 @@ EXPORT int pthread_create(pthread_t *handle, const pthread_attr_t *attributes,
         (void)pthread_attr_getguardsize(attributes, &thread->guard_size);
     }
     int result = real.pthread_create(handle, attributes, run_posix, thread);
-    tell_result(thread, result == 0, result == 0 ? *handle : 0);
+    tell_result(thread, result == 0, handle);
     return result;
 }
 
@@ -133,7 +136,7 @@ EXPORT int thrd_create(thrd_t *handle, thrd_start_t entry, void *argument)
     if (thread == NULL)
         return real.thrd_create(handle, entry, argument);
     int result = real.thrd_create(handle, run_c11, thread);
-    tell_result(thread, result == thrd_success, result == thrd_success ? *handle : 0);
+    tell_result(thread, result == thrd_success, handle);
     return result;
 }
 
@@ -260,7 +263,8 @@ EXPORT int prctl(int option, ...)
                   c = va_arg(list, unsigned long), d = va_arg(list, unsigned long);
     va_end(list);
     real_need();
-    filters_prctl(option, a, (const void *)b);
+    if (option == PR_SET_SECCOMP)
+        return filters_prctl(a, b, c, d);
     int result = real.prctl(option, a, b, c, d);
     if (option == PR_SET_NAME && result == 0 && guard_enter()) {
         note_name(thread_current(), (const char *)a);
@@ -270,34 +274,65 @@ EXPORT int prctl(int option, ...)
 }
 
 /* SIGEV_THREAD: libc makes the thread itself, and blocks signals in it. The notification goes
- * through the shim, so that the thread is known and can fault. One entry a timer, oldest reused:
- * notifications of a deleted timer may still be under way. */
+ * through the shim, so that the thread is known and can fault. One entry a timer; those of deleted
+ * timers are used again, oldest first: notifications may still be under way. Where none is free the
+ * timer is the program's and libc's alone. */
 #define TIMERS 1024
+#define TAKEN UINT64_MAX
 static struct timer {
+    _Atomic uint64_t freed;   /* TAKEN, or counted on by each deletion */
+    _Atomic uintptr_t handle; /* the timer_t, once it is known */
     void (*notify)(union sigval);
     union sigval value;
     uint32_t stack;
     thread_reference creator;
 } timers[TIMERS];
-static _Atomic uint32_t next_timer;
+static _Atomic uint64_t deletions;
+
+static struct timer *take_timer(void)
+{
+    for (;;) {
+        struct timer *oldest = NULL;
+        uint64_t freed = TAKEN;
+        for (size_t i = 0; i < TIMERS; i++) {
+            uint64_t since = atomic_load_explicit(&timers[i].freed, memory_order_relaxed);
+            if (since < freed) {
+                oldest = &timers[i];
+                freed = since;
+            }
+        }
+        if (oldest == NULL)
+            return NULL;
+        if (atomic_compare_exchange_strong(&oldest->freed, &freed, TAKEN))
+            return oldest;
+    }
+}
+
+static void give_timer(struct timer *timer)
+{
+    atomic_store(&timer->handle, 0);
+    atomic_store(&timer->freed, atomic_fetch_add(&deletions, 1) + 1);
+}
 
 static void notified(union sigval which)
 {
-    struct timer timer = timers[which.sival_int];
+    struct timer *timer = &timers[which.sival_int];
+    void (*notify)(union sigval) = timer->notify;
+    union sigval value = timer->value;
     event_timer_fired((uint32_t)which.sival_int);
     if (guard_enter()) {
         struct thread *thread = thread_current();
         if (thread != NULL) {
             thread->origin = THREAD_TIMER;
             thread->keeps_libc_signals = false;
-            thread->start_stack = timer.stack;
-            thread->creator = timer.creator;
-            __builtin_memcpy(&thread->entry, &timer.notify, sizeof thread->entry);
+            thread->start_stack = timer->stack;
+            thread->creator = timer->creator;
+            __builtin_memcpy(&thread->entry, &notify, sizeof thread->entry);
         }
         signals_open_faults();
         guard_leave();
     }
-    timer.notify(timer.value);
+    notify(value);
     thread_ending(THREAD_RETURNED);
 }
 
@@ -306,21 +341,40 @@ EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
     real_need();
     if (event == NULL || event->sigev_notify != SIGEV_THREAD || !guard_enter())
         return real.timer_create(clock, event, timer);
-    uint32_t number = atomic_fetch_add(&next_timer, 1) % TIMERS;
-    struct thread *creator = thread_current();
-    timers[number] =
-        (struct timer){event->sigev_notify_function, event->sigev_value, stack_keep(CALLER_HERE()),
-                       creator == NULL ? 0 : creator->reference};
+    struct timer *entry = take_timer();
+    if (entry != NULL) {
+        struct thread *creator = thread_current();
+        entry->notify = event->sigev_notify_function;
+        entry->value = event->sigev_value;
+        entry->stack = stack_keep(CALLER_HERE());
+        entry->creator = creator == NULL ? 0 : creator->reference;
+    }
     guard_leave();
+    if (entry == NULL)
+        return real.timer_create(clock, event, timer);
     struct sigevent ours = *event;
     ours.sigev_notify_function = notified;
     ours.sigev_value.sival_ptr = NULL;
-    ours.sigev_value.sival_int = (int)number;
+    ours.sigev_value.sival_int = (int)(entry - timers);
     uintptr_t notify = (uintptr_t)event->sigev_notify_function;
     int result = real.timer_create(clock, &ours, timer);
-    if (result == 0 && atomic_load(&library_any_opened)) {
-        event_callback(CALLBACK_TIMER, number, notify, CALLER_HERE());
-        event_timer_made(number, (uintptr_t)*timer);
+    uint64_t handle;
+    if (result != 0) {
+        give_timer(entry);
+    } else if (guard_active && probe_word(timer, &handle)) { /* as in tell_result() */
+        atomic_store(&entry->handle, handle);
+        if (atomic_load(&library_any_opened)) {
+            event_callback(CALLBACK_TIMER, (uint32_t)(entry - timers), notify, CALLER_HERE());
+            event_timer_made((uint32_t)(entry - timers), handle);
+        }
     }
     return result;
+}
+
+void threads_timer_deleted(timer_t timer)
+{
+    for (size_t i = 0; timer != NULL && i < TIMERS; i++)
+        if (atomic_load_explicit(&timers[i].handle, memory_order_relaxed) == (uintptr_t)timer &&
+            atomic_load(&timers[i].freed) == TAKEN)
+            give_timer(&timers[i]);
 }

@@ -4,10 +4,14 @@
 #define OUTLIVE_CAPTURE_THREADS_H
 
 #include <stdbool.h>
+#include <time.h>
 
 /* Makes the key whose destructor tells a thread's end. Once, at start. */
 bool threads_start(void);
 /* In a thread that is registered and has its block; also sets the key. */
 void threads_equip(void);
+/* timer_delete() is about to be called: before, since after it the handle may be another timer's.
+ */
+void threads_timer_deleted(timer_t timer);
 
 #endif

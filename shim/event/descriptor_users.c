@@ -2,12 +2,13 @@
  * record may have been left behind by a cancellation or a longjmp, so the kernel is asked, too:
  * what it says stops no thread, as a signal would (proc(5), /proc/pid/task/tid/syscall). */
 #include "event/descriptor_internal.h"
+#include "event/sleeper.h"
 
 #include "base/probe.h"
 #include "base/system.h"
 #include "base/text.h"
 
-#include <fcntl.h>
+#include <sys/syscall.h>
 
 #define POLLED_MOST 65536
 
@@ -49,46 +50,13 @@ static bool is_on(const struct thread_call *call, int number, uint64_t word)
     return is_poll(call) ? polls(call, number) : selects(call, number);
 }
 
-static size_t read_of_thread(pid_t tid, const char *file, char *buffer, size_t size)
-{
-    char path[64];
-    struct text text = text_in(path, sizeof path);
-    text_format(&text, "/proc/self/task/%d/%s", tid, file);
-    long descriptor = system_open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (descriptor < 0)
-        return 0;
-    long length = system_read((int)descriptor, buffer, size - 1);
-    (void)system_close((int)descriptor);
-    buffer[length < 0 ? 0 : length] = '\0';
-    return length < 0 ? 0 : (size_t)length;
-}
-
-static uint64_t read_number(const char **at, uint64_t base)
-{
-    uint64_t value = 0;
-    for (;; (*at)++) {
-        uint64_t digit = **at >= '0' && **at <= '9'   ? (uint64_t)(**at - '0')
-                         : **at >= 'a' && **at <= 'f' ? (uint64_t)(**at - 'a' + 10)
-                                                      : 16;
-        if (digit >= base)
-            return value;
-        value = value * base + digit;
-    }
-}
-
-/* 'NUMBER 0xARGUMENT ...', or 'running'. */
 static bool waits(pid_t tid, const struct thread_call *call, int number)
 {
-    char line[256];
-    if (read_of_thread(tid, "syscall", line, sizeof line) > 0) {
-        const char *at = line;
-        if (*at < '0' || *at > '9')
-            return false;
-        uint64_t system_call = read_number(&at, 10);
-        if (!text_begins(at, " 0x"))
-            return false;
-        at += 3;
-        uint64_t first = read_number(&at, 16);
+    uint64_t system_call, first;
+    enum asked asked = sleeper_system_call(tid, &system_call, &first);
+    if (asked == ASKED_RUNS)
+        return false;
+    if (asked == ASKED_SLEEPS) {
         if (call->number != THREAD_CALL_SETS)
             return first == (uint64_t)number;
         return system_call == SYS_poll || system_call == SYS_ppoll || system_call == SYS_select ||
@@ -97,7 +65,8 @@ static bool waits(pid_t tid, const struct thread_call *call, int number)
     /* A process that changed its user may not read that: it sleeps, and the call is on its stack.
      */
     uint64_t word;
-    if (read_of_thread(tid, "stat", line, sizeof line) == 0)
+    char line[256];
+    if (sleeper_read(tid, "stat", line, sizeof line) == 0)
         return false;
     const char *state = line;
     for (const char *at = line; *at != '\0'; at++)

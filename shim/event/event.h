@@ -201,6 +201,11 @@ struct fault {
  * program's own; tell its handler. */
 bool event_fault(const struct fault *fault);
 
+/* For who would ask a thread by a signal for its stack: the call that it waits in would look at its
+ * futex again, and libc aborts where that is gone meanwhile. True: the thread waits on a futex in
+ * guarded memory; its stack is what its hook noted, empty where none did. */
+bool event_waits_in_object(pid_t tid, struct stack *stack);
+
 void event_prepare_fork(void);
 void event_forked(bool child);
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/output.h"
+#include "base/owner.h"
 #include "base/system.h"
 #include "heap/arena.h"
 #include "patch/patch.h"
@@ -56,6 +57,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
     const struct quarantine_calls calls = {allocator->release, tell_late_write};
     options = given;
     event_heap_watched = heap;
+    owner_start();
     clock_start();
     report_start(options);
     if (!thread_start()) {
@@ -148,6 +150,8 @@ void event_prepare_fork(void)
 
 void event_forked(bool child)
 {
+    if (child)
+        owner_renew();
     if (event_heap_watched) {
         quarantine_forked(child);
         object_forked(child);

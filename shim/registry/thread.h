@@ -39,9 +39,10 @@ struct thread_touch {
     _Atomic uint32_t object; /* its number; 0: none */
     _Atomic bool inside;     /* the call has not returned */
     bool is_mutex;
-    uintptr_t address, caller; /* of the lock; the return address of the call */
-    const char *function;      /* a static text */
-    uint32_t stack;            /* kept */
+    uintptr_t address;      /* of the lock */
+    uintptr_t caller, slot; /* the return address of the call, and where it stands */
+    const char *function;   /* a static text */
+    uint32_t stack;         /* kept */
     uint64_t ticks;
 };
 #define THREAD_TOUCHES 4

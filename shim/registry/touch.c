@@ -69,6 +69,7 @@ struct thread_touch *touch_begin(struct object *object, const void *address, boo
     touch->is_mutex = is_mutex;
     touch->function = function;
     touch->caller = caller.address;
+    touch->slot = caller.slot;
     touch->stack = stack_keep(caller);
     touch->ticks = clock_ticks();
     atomic_store(&touch->inside, true);

@@ -274,6 +274,7 @@ void report_forked(void)
     atomic_store(&writer, 0);
     atomic_store(&summarised, false);
     atomic_store(&stop_pending, false);
+    atomic_store(&stopping, false); /* who was ending the process is not here */
     for (size_t i = 0; i <= CONFIRMED; i++)
         atomic_store(&counts[i], 0);
 }
