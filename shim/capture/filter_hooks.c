@@ -110,6 +110,22 @@ long filters_seccomp(long number, unsigned operation, unsigned flags, const void
     return result;
 }
 
+/* syscall(SYS_read or SYS_write, ...): libunwind asks in this way, too, see stack_is_unwinder(). */
+long filters_transfer(long number, long descriptor, void *buffer, size_t size)
+    __attribute__((visibility("hidden")));
+
+long filters_transfer(long number, long descriptor, void *buffer, size_t size)
+{
+    if (size == 1 && stack_is_unwinder((uintptr_t)__builtin_return_address(0))) {
+        if (number == SYS_write)
+            return stack_probe(buffer);
+        errno = EAGAIN; /* its pipe is empty */
+        return -1;
+    }
+    real_need();
+    return real.syscall(number, descriptor, buffer, size);
+}
+
 /* For the code below. */
 void *filters_syscall_next __attribute__((visibility("hidden")));
 void *filters_before_syscall(long number, long flags) __attribute__((visibility("hidden")));
@@ -125,7 +141,8 @@ void *filters_before_syscall(long number, long flags)
 }
 
 /* A jump, not a call: some calls made this way (clone, vfork) return on another stack, or twice. */
-_Static_assert(SYS_seccomp == 317 && SYS_clone == 56 && SYS_vfork == 58 && SYS_clone3 == 435,
+_Static_assert(SYS_seccomp == 317 && SYS_clone == 56 && SYS_vfork == 58 && SYS_clone3 == 435 &&
+                   SYS_read == 0 && SYS_write == 1,
                "as below");
 __asm__(".pushsection .text\n"
         ".globl syscall\n"
@@ -134,6 +151,8 @@ __asm__(".pushsection .text\n"
         ".cfi_startproc\n"
         "cmp $317, %rdi\n"
         "je filters_seccomp\n"
+        "cmp $2, %rdi\n"
+        "jb filters_transfer\n"
         "cmp $56, %rdi\n"
         "je 1f\n"
         "cmp $58, %rdi\n"

@@ -10,11 +10,12 @@
 /* Call paths that a thread looks for at once, and then one a millisecond. */
 #define SITES_FIRST 64
 
+bool event_locks_unwind;
+
 uint64_t event_lock_call(struct thread_block *block, struct caller caller)
 {
     uint64_t now = clock_coarse_milliseconds(), call = caller.address;
-    /* To unwind takes libunwind's locks, and may allocate. */
-    if (stack_is_unwinder(caller.address) || is_allocators(caller.address))
+    if (!event_locks_unwind || stack_is_unwinder(caller.address))
         return call;
     if ((block->lock_sites >= SITES_FIRST && block->lock_sites_now == now) || !guard_enter())
         return call;

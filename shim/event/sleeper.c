@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "event/event.h"
+#include "registry/task_state.h"
 
 #include <fcntl.h>
 
@@ -39,6 +40,8 @@ static uint64_t read_number(const char **at, uint64_t base)
 enum asked sleeper_system_call(pid_t tid, uint64_t *number, uint64_t *first)
 {
     char line[256];
+    if (!task_sleeps(tid))
+        return ASKED_RUNS;
     if (sleeper_read(tid, "syscall", line, sizeof line) == 0)
         return ASKED_IN_VAIN;
     const char *at = line;

@@ -6,6 +6,7 @@
 #include "base/probe.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "registry/task_state.h"
 
 #include <fcntl.h>
 
@@ -80,6 +81,8 @@ bool held_lock_sleeps(pid_t tid, uintptr_t object, size_t size)
 {
     char path[64], line[64];
     struct text text = text_in(path, sizeof path);
+    if (!task_sleeps(tid))
+        return false;
     text_format(&text, "/proc/self/task/%d/syscall", tid);
     long descriptor = system_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (descriptor < 0)
