@@ -5,6 +5,7 @@
 
 #include "event/event.h"
 #include "heap/arena.h"
+#include "registry/wait.h"
 
 #include <errno.h>
 
@@ -27,6 +28,13 @@ static inline bool suspicious(const void *lock)
         event_touch_end(touch);                                                                    \
         return result;                                                                             \
     }
+
+#define WAIT_FOR(lock)                                                                             \
+    _Generic(lock, pthread_mutex_t *                                                               \
+             : WAIT_MUTEX, pthread_rwlock_t *                                                      \
+             : WAIT_RWLOCK, pthread_cond_t *                                                       \
+             : WAIT_CONDITION, sem_t *                                                             \
+             : WAIT_SEMAPHORE)
 
 #define IS_MUTEX(lock) _Generic(lock, pthread_mutex_t * : true, default : false)
 
@@ -58,7 +66,27 @@ static inline bool suspicious(const void *lock)
             event_lock_slow(object, #name, CALLER_HERE());                                         \
         real_need();                                                                               \
         event_waited();                                                                            \
-        KEPT(guard_active, kept, IS_MUTEX(kept), name, real.name arguments)                        \
+        struct thread_wait *wait =                                                                 \
+            wait_begin(WAIT_FOR(object), #name, object, kept, 0, CALLER_HERE());                   \
+        KEPT(guard_active, kept, IS_MUTEX(kept), name, NOTED(wait, real.name arguments))           \
+        return NOTED(wait, real.name arguments);                                                   \
+    }
+
+/* The call, and the end of the note of it. */
+#define NOTED(wait, call)                                                                          \
+    ({                                                                                             \
+        int noted = call;                                                                          \
+        wait_end(wait);                                                                            \
+        noted;                                                                                     \
+    })
+
+#define SIGNAL_HOOK(name, parameters, arguments, object)                                           \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        if (__builtin_expect(suspicious(object), 0))                                               \
+            event_lock_slow(object, #name, CALLER_HERE());                                         \
+        real_need();                                                                               \
+        wait_note_signal(object);                                                                  \
         return real.name arguments;                                                                \
     }
 
@@ -76,8 +104,8 @@ WAIT_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *
 WAIT_HOOK(pthread_cond_clockwait,
           (pthread_cond_t * condition, pthread_mutex_t *mutex, clockid_t clock, until end),
           (condition, mutex, clock, end), condition, mutex)
-RELEASE_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
-RELEASE_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
+SIGNAL_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
+SIGNAL_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
 LOCK_HOOK(pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock), lock)
 LOCK_HOOK(pthread_rwlock_timedrdlock, (pthread_rwlock_t * lock, until end), (lock, end), lock)
 LOCK_HOOK(pthread_rwlock_trywrlock, (pthread_rwlock_t * lock), (lock), lock)
@@ -90,7 +118,7 @@ RELEASE_HOOK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), lock)
 WAIT_HOOK(sem_wait, (sem_t * semaphore), (semaphore), semaphore, semaphore)
 LOCK_HOOK(sem_trywait, (sem_t * semaphore), (semaphore), semaphore)
 WAIT_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore, semaphore)
-RELEASE_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
+SIGNAL_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
 LOCK_HOOK(mtx_lock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_trylock, (mtx_t * mutex), (mutex), mutex)
 LOCK_HOOK(mtx_timedlock, (mtx_t * mutex, until end), (mutex, end), mutex)
@@ -109,15 +137,18 @@ static inline bool died_meanwhile(const void *lock)
     static int wait_##name(type *lock, struct caller caller)                                       \
     {                                                                                              \
         event_waited();                                                                            \
+        struct thread_wait *wait = wait_begin(WAIT_FOR(lock), #name, lock, NULL, 0, caller);       \
         for (;;) {                                                                                 \
             struct timespec end;                                                                   \
             clock_gettime(CLOCK_MONOTONIC, &end);                                                  \
             end.tv_sec++;                                                                          \
             int result = real.clocked(lock, CLOCK_MONOTONIC, &end);                                \
             if (result == EINVAL) /* a kind of lock that cannot wait with a clock */               \
-                return real.name(lock);                                                            \
-            if (result != ETIMEDOUT)                                                               \
+                result = real.name(lock);                                                          \
+            if (result != ETIMEDOUT) {                                                             \
+                wait_end(wait);                                                                    \
                 return result;                                                                     \
+            }                                                                                      \
             if (died_meanwhile(lock))                                                              \
                 event_lock_slow(lock, #name, caller);                                              \
         }                                                                                          \

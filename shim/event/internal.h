@@ -15,6 +15,14 @@ void tell_late_write(const struct block *block, uint32_t word, uint64_t found);
 void report_or_stop(struct finding *finding);
 /* From when the object's end is filled in until its memory is taken away: who is still in it? */
 void tell_touches(struct object *object);
+/* At exit: threads that ended and were never joined. */
+void tell_thread_leaks(void);
+/* hung_shutdown.c: the shutdown phase has begun, maybe in a signal handler. */
+void watch_shutdown(void);
+void hung_shutdown_start(const struct options *options);
+void hung_shutdown_forked(void);
+/* What ends the program was told as another kind: no shutdown-crash. */
+void crash_is_told(void);
 /* The address is a return address into the program's allocator itself. */
 bool is_allocators(uintptr_t address);
 /* A destructor was entered while an array may be destroyed. */

@@ -68,6 +68,14 @@ struct finding {
     bool has_descriptor;
     int number;                /* of the descriptor */
     const char *made, *closed; /* by which calls, static texts; NULL: not known */
+    bool has_thread;           /* it is about a thread as an object: its handle, and who it was */
+    uintptr_t handle;
+    struct actor owner;
+    uint64_t owner_ended;     /* 0: it runs */
+    bool was_joined;          /* `end` is its join, else its detaching */
+    bool asks_for_destructor; /* possible, unless the touch is in std::thread's own destructor */
+    bool goes_on;             /* told, and not stopped for, whatever the kind */
+    const char *advice;       /* what to change, a static text, where the kind alone does not say */
     bool has_object, guarded;
     bool is_static; /* its size is 0 where unknown */
     struct in_handler ended_in, touched_in;

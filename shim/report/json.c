@@ -158,6 +158,12 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
             add_field(text, "closed_by", finding->closed);
         text_add_char(text, '}');
     }
+    if (finding->has_thread) {
+        text_add(text, ",\"thread_handle\":{");
+        text_format(text, "\"value\":\"0x%lx\"", finding->handle);
+        add_actor(text, "thread", &finding->owner);
+        text_format(text, ",\"has_ended\":%s}", finding->owner_ended != 0 ? "true" : "false");
+    }
     if (finding->ended_in.function != 0)
         add_name(text, "destroyed_in", named);
     add_moment(text, "touch", named, MOMENT_TOUCH);
