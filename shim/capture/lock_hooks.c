@@ -67,7 +67,7 @@ static inline bool suspicious(const void *lock)
         real_need();                                                                               \
         event_waited();                                                                            \
         struct thread_wait *wait =                                                                 \
-            wait_begin(WAIT_FOR(object), #name, object, kept, 0, CALLER_HERE());                   \
+            wait_begin(WAIT_FOR(object), #name, object, kept, CALLER_HERE());                      \
         KEPT(guard_active, kept, IS_MUTEX(kept), name, NOTED(wait, real.name arguments))           \
         return NOTED(wait, real.name arguments);                                                   \
     }
@@ -137,7 +137,7 @@ static inline bool died_meanwhile(const void *lock)
     static int wait_##name(type *lock, struct caller caller)                                       \
     {                                                                                              \
         event_waited();                                                                            \
-        struct thread_wait *wait = wait_begin(WAIT_FOR(lock), #name, lock, NULL, 0, caller);       \
+        struct thread_wait *wait = wait_begin(WAIT_FOR(lock), #name, lock, NULL, caller);          \
         for (;;) {                                                                                 \
             struct timespec end;                                                                   \
             clock_gettime(CLOCK_MONOTONIC, &end);                                                  \

@@ -145,33 +145,31 @@ EXPORT int thrd_create(thrd_t *handle, thrd_start_t entry, void *argument)
 /* POSIX: what a call on a handle whose thread is no more may answer. */
 #define GONE ESRCH
 
-/* waits: it waits for the thread's end, with or without a limit. */
-#define JOIN_HOOK(name, waits, parameters, arguments, refusal)                                     \
+/* has_end: it does not wait for ever. */
+#define JOIN_HOOK(name, has_end, parameters, arguments, refusal)                                   \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         real_need();                                                                               \
-        struct join join = event_join_begins(handle, #name, CALLER_HERE());                        \
+        struct join join = event_join_begins(handle, has_end, #name, CALLER_HERE());               \
         if (__builtin_expect(join.gone, 0))                                                        \
             return refusal;                                                                        \
         event_waited();                                                                            \
         struct thread_wait *wait =                                                                 \
-            (waits) ? wait_begin(WAIT_THREAD, #name, (const void *)(uintptr_t)handle, NULL,        \
-                                 join.thread == NULL ? 0 : join.reference, CALLER_HERE())          \
-                    : NULL;                                                                        \
+            wait_begin_join(handle, join.reference, has_end, #name, CALLER_HERE());                \
         int failure = real.name arguments;                                                         \
         wait_end(wait);                                                                            \
         event_join_ended(&join, failure, #name, CALLER_HERE());                                    \
         return failure;                                                                            \
     }
 
-JOIN_HOOK(pthread_join, true, (pthread_t handle, void **result), (handle, result), GONE)
-JOIN_HOOK(pthread_tryjoin_np, false, (pthread_t handle, void **result), (handle, result), GONE)
+JOIN_HOOK(pthread_join, false, (pthread_t handle, void **result), (handle, result), GONE)
+JOIN_HOOK(pthread_tryjoin_np, true, (pthread_t handle, void **result), (handle, result), GONE)
 JOIN_HOOK(pthread_timedjoin_np, true, (pthread_t handle, void **result, const struct timespec *end),
           (handle, result, end), GONE)
 JOIN_HOOK(pthread_clockjoin_np, true,
           (pthread_t handle, void **result, clockid_t clock, const struct timespec *end),
           (handle, result, clock, end), GONE)
-JOIN_HOOK(thrd_join, true, (thrd_t handle, int *result), (handle, result), thrd_error)
+JOIN_HOOK(thrd_join, false, (thrd_t handle, int *result), (handle, result), thrd_error)
 _Static_assert(thrd_success == 0, "thrd_join tells success as pthread_join does");
 
 /* Functions that take a handle. A detaching is told before: after it the handle may be another

@@ -22,6 +22,14 @@ static void write_wait(struct text *text, const struct waiting *waiting, uint64_
         write_of(text, note->target);
         return;
     }
+    if (note->what == WAIT_DESCRIPTOR) {
+        text_format(text, " waits in %s() on descriptor %lu", note->function, note->address);
+        return;
+    }
+    if (note->what == WAIT_DESCRIPTORS) {
+        text_format(text, " waits in %s() on several descriptors", note->function);
+        return;
+    }
     if (waiting->lock != 0) {
         text_format(text, " waits in %s() for the %s at 0x%lx that ", note->function,
                     note->what == WAIT_RWLOCK ? "lock" : "mutex", waiting->lock);
@@ -76,7 +84,11 @@ static void write_chain(struct text *text, const struct thread *thread, uint64_t
         else
             text_add(text, ", which");
         text_add(text, " waits for no thread that is known");
-        *advice = "tell that thread to stop: see below what it does";
+        *advice = "make the last of these threads end: its stack says what it does";
+    } else if (chain[count - 1].note.what == WAIT_DESCRIPTOR ||
+               chain[count - 1].note.what == WAIT_DESCRIPTORS) {
+        *advice = "wake the last of these threads: shutdown() of the socket, or a byte in a pipe "
+                  "that it waits on, too";
     } else if (chain[count - 1].lock == 0 && chain[count - 1].note.what != WAIT_THREAD) {
         *advice = "send the signal that is missing: tell that thread to stop, under the mutex of "
                   "its condition variable, before it is waited for";

@@ -61,7 +61,8 @@ void detect_thread_handle(struct finding *finding, enum kind kind, const struct 
         text_add(&text, ", which ");
         write_thread(&text, &finding->end.actor);
         text_add(&text, " is joining");
-        text_add(&evidence, "libc refused the call with EINVAL while the other join waited");
+        text_add(&evidence, owner->joined ? "both calls returned 0"
+                                          : "the kernel has that thread waiting in its join");
         return;
     }
     text_add(&text, ", which ");

@@ -108,10 +108,12 @@ void event_thread_end(void);
 struct join {
     struct thread *thread; /* NULL: not known */
     thread_reference reference;
-    bool gone, at_once;
+    bool gone;
 };
 enum handle_use { HANDLE_JOINED, HANDLE_DETACHED, HANDLE_CANCELLED, HANDLE_USED };
-struct join event_join_begins(pthread_t handle, const char *function, struct caller caller);
+/* has_end: the call does not wait for ever. */
+struct join event_join_begins(pthread_t handle, bool has_end, const char *function,
+                              struct caller caller);
 void event_join_ended(const struct join *join, int failure, const char *function,
                       struct caller caller);
 bool event_handle_used(pthread_t handle, enum handle_use use, const char *function,

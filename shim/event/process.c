@@ -114,11 +114,11 @@ void event_exit(bool last)
     if (last && !forked_child)
         tell_thread_leaks();
     report_wait();
-    if (last && options->threads_at_exit)
+    bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
+    if (last && options->threads_at_exit && (always || !forked_child))
         report_threads();
     if (arena_loss() != NULL && event_heap_watched)
         report_add_off(arena_loss());
-    bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
     if (last && (always || report_has_news()))
         report_summary();
     report_wait(); /* threads run until the last moment: a report of now repeats the summary */

@@ -3,7 +3,7 @@
 #include "event/event.h"
 #include "event/internal.h"
 
-#include "base/clock.h"
+#include "registry/wait.h"
 
 #include <errno.h>
 
@@ -40,23 +40,36 @@ static bool tell_ended(pthread_t handle, enum handle_use use, const char *functi
     return true;
 }
 
-struct join event_join_begins(pthread_t handle, const char *function, struct caller caller)
+/* Another thread is in a join of it that waits for ever. A note of that may have been left behind
+ * by a cancellation, so the kernel is asked, too. */
+static bool is_being_joined(const struct thread *thread)
+{
+    struct waiting waiting;
+    const struct thread *joiner = thread_of_reference(thread->joiner);
+    return thread->joining && joiner != NULL && joiner != guard.thread &&
+           wait_of(joiner, &waiting) && waiting.note.what == WAIT_THREAD &&
+           waiting.note.target == thread->reference && !waiting.note.has_end;
+}
+
+struct join event_join_begins(pthread_t handle, bool has_end, const char *function,
+                              struct caller caller)
 {
     struct join join = {0};
     int saved = errno;
     if (!guard_enter())
         return join;
+    (void)thread_current();
     struct thread *thread = thread_of_handle(handle);
     if (thread == NULL) {
         join.gone = tell_ended(handle, HANDLE_JOINED, function, caller);
     } else if (thread->detached) {
         tell(KIND_JOIN_AFTER_DETACH, thread, function, caller, false);
     } else {
-        const struct thread *self = thread_current();
         join.thread = thread;
         join.reference = thread->reference;
-        join.at_once = thread->joining && self != NULL && thread->joiner != self->reference;
-        if (!join.at_once)
+        if (!has_end && is_being_joined(thread))
+            tell(KIND_DOUBLE_JOIN, thread, function, caller, true);
+        else
             thread_joining(thread, stack_keep(caller));
     }
     guard_leave();
@@ -70,10 +83,11 @@ void event_join_ended(const struct join *join, int failure, const char *function
     struct thread *thread = join->thread;
     if (thread == NULL || !guard_enter())
         return;
-    if (!join->at_once || failure == 0)
-        thread_join_ended(thread, failure == 0);
-    else if (failure == EINVAL && thread->reference == join->reference && thread->joining)
+    bool same = thread->reference == join->reference;
+    if (same && failure == 0 && thread->joined)
         tell(KIND_DOUBLE_JOIN, thread, function, caller, true);
+    else if (same)
+        thread_join_ended(thread, failure == 0);
     guard_leave();
 }
 

@@ -460,8 +460,11 @@ void thread_forked(bool child)
             thread->block = NULL;
             thread->detached = true;
             retire(thread);
-            thread->handle = 0; /* the child may still hand it to libc, to drop its objects */
         }
+        /* The child may still hand them to libc, to drop its objects. */
+        for (uint32_t slot = 0; slot < slots_used; slot++)
+            if (threads[slot].state == THREAD_FINISHED && !threads[slot].has_handle)
+                threads[slot].handle = 0;
         if (guard.thread != NULL)
             guard.thread->tid = system_thread();
     }

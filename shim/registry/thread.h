@@ -67,12 +67,22 @@ struct thread_call {
 };
 #define THREAD_CALL_SETS UINT32_MAX
 
-enum wait_for { WAIT_NONE, WAIT_THREAD, WAIT_MUTEX, WAIT_RWLOCK, WAIT_CONDITION, WAIT_SEMAPHORE };
+enum wait_for {
+    WAIT_NONE,
+    WAIT_THREAD,
+    WAIT_MUTEX,
+    WAIT_RWLOCK,
+    WAIT_CONDITION,
+    WAIT_SEMAPHORE,
+    WAIT_DESCRIPTOR,  /* noted as a thread_call; `address` is its number */
+    WAIT_DESCRIPTORS, /* several */
+};
 
 /* The call that the thread waits in for another thread; see wait.h. */
 struct thread_wait {
     _Atomic uint32_t what;   /* enum wait_for */
     uint32_t stack;          /* kept, or 0 */
+    bool has_end;            /* a join that does not wait for ever */
     const char *function;    /* a static text */
     uintptr_t address;       /* of the lock, or the thread's handle */
     uintptr_t mutex;         /* of a condition variable's wait */

@@ -3,9 +3,8 @@
 
 #include "base/clock.h"
 #include "base/probe.h"
+#include "base/system.h"
 #include "registry/task.h"
-
-#include <sys/syscall.h>
 
 bool wait_keeps_all;
 
@@ -23,31 +22,47 @@ static struct signal_note *note_of(uintptr_t address)
     return &notes[address / 16 % SIGNALS];
 }
 
-struct thread_wait *wait_begin(enum wait_for what, const char *function, const void *address,
-                               const void *mutex, thread_reference target, struct caller caller)
+static struct thread_wait *begin(struct thread_wait note, enum wait_for what)
 {
     struct thread_block *block = guard.block;
     if (block == NULL || guard.inside != 0)
         return NULL;
     struct thread_wait *wait = &block->wait;
     if (atomic_load_explicit(&wait->what, memory_order_relaxed) != WAIT_NONE &&
-        caller.slot < wait->slot)
+        note.slot < wait->slot)
         return NULL;
-    atomic_store_explicit(&wait->what, WAIT_NONE, memory_order_release);
-    wait->function = function;
-    wait->address = (uintptr_t)address;
-    wait->mutex = (uintptr_t)mutex;
-    wait->target = target;
-    wait->caller = caller.address;
-    wait->slot = caller.slot;
-    wait->ticks = clock_ticks();
-    wait->stack = 0;
+    note.ticks = clock_ticks();
     if (wait_keeps_all && guard_enter()) {
-        wait->stack = stack_keep(caller);
+        note.stack = stack_keep((struct caller){note.caller, note.slot});
         guard_leave();
     }
+    atomic_store_explicit(&wait->what, WAIT_NONE, memory_order_release);
+    *wait = note; /* `what` is none in it, too */
     atomic_store_explicit(&wait->what, (uint32_t)what, memory_order_release);
     return wait;
+}
+
+struct thread_wait *wait_begin(enum wait_for what, const char *function, const void *address,
+                               const void *mutex, struct caller caller)
+{
+    return begin((struct thread_wait){.function = function,
+                                      .address = (uintptr_t)address,
+                                      .mutex = (uintptr_t)mutex,
+                                      .caller = caller.address,
+                                      .slot = caller.slot},
+                 what);
+}
+
+struct thread_wait *wait_begin_join(pthread_t handle, thread_reference target, bool has_end,
+                                    const char *function, struct caller caller)
+{
+    return begin((struct thread_wait){.function = function,
+                                      .address = (uintptr_t)handle,
+                                      .target = target,
+                                      .has_end = has_end,
+                                      .caller = caller.address,
+                                      .slot = caller.slot},
+                 WAIT_THREAD);
 }
 
 void wait_note_signal_slow(const void *address)
@@ -117,6 +132,31 @@ static void find_holder(struct waiting *waiting, const struct task_call *call)
     }
 }
 
+static bool is_poll(long number)
+{
+    return number == SYS_poll || number == SYS_ppoll || number == SYS_select ||
+           number == SYS_pselect6;
+}
+
+static bool waits_for_descriptor(const struct thread *thread, struct waiting *waiting)
+{
+    const struct thread_call note = thread->block->call;
+    struct task_call call;
+    if (note.number == 0 || task_state(thread->tid, &call) != TASK_SLEEPS)
+        return false;
+    bool several = note.number == THREAD_CALL_SETS;
+    if (several ? !is_poll(call.number) : note.number != call.first + 1)
+        return false;
+    waiting->note = (struct thread_wait){.what = several ? WAIT_DESCRIPTORS : WAIT_DESCRIPTOR,
+                                         .function = note.function,
+                                         .address = call.first,
+                                         .caller = note.address,
+                                         .slot = note.slot};
+    return true;
+}
+
+#define TRIES 4
+
 bool wait_of(const struct thread *thread, struct waiting *waiting)
 {
     const struct thread_block *block = thread->block;
@@ -125,10 +165,12 @@ bool wait_of(const struct thread *thread, struct waiting *waiting)
     if (block == NULL || thread->state != THREAD_RUNNING)
         return false;
     /* A wait of the shim's hooks is cut into pieces: between them the thread seems to run. */
-    for (int tries = 0; tries < 3; tries++) {
+    for (int tries = 0; tries < TRIES; tries++) {
+        if (tries > 0)
+            system_sleep_ms(1);
         waiting->note = block->wait;
         if (waiting->note.what == WAIT_NONE)
-            return false;
+            break;
         enum task_state state = task_state(thread->tid, &call);
         if (state == TASK_UNKNOWN)
             call = (struct task_call){SYS_futex, waiting->note.address};
@@ -140,8 +182,11 @@ bool wait_of(const struct thread *thread, struct waiting *waiting)
             find_holder(waiting, &call);
             return true;
         }
+        if (state == TASK_SLEEPS && call.number != SYS_futex)
+            break; /* long gone from there */
     }
-    return false;
+    waiting->note.what = WAIT_NONE;
+    return waits_for_descriptor(thread, waiting);
 }
 
 size_t wait_chain(const struct thread *thread, struct waiting *chain, thread_reference *threads,

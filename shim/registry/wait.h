@@ -11,11 +11,14 @@
 /* Notes carry stacks, and signals of condition variables and semaphores are noted. Set at start. */
 extern bool wait_keeps_all __attribute__((visibility("hidden")));
 
-/* The calling thread is about to wait. mutex: what a condition variable's wait takes again, or 0;
- * target: the thread that is joined, or 0. NULL: not noted, as in a signal handler that interrupted
- * a wait. Without the guard; async-signal-safe. */
+/* The calling thread is about to wait. mutex: what a condition variable's wait takes again, or
+ * NULL. NULL: not noted, as in a signal handler that interrupted a wait. Without the guard;
+ * async-signal-safe. */
 struct thread_wait *wait_begin(enum wait_for what, const char *function, const void *address,
-                               const void *mutex, thread_reference target, struct caller caller);
+                               const void *mutex, struct caller caller);
+/* target: the thread that has the handle, 0 if it is not known. */
+struct thread_wait *wait_begin_join(pthread_t handle, thread_reference target, bool has_end,
+                                    const char *function, struct caller caller);
 static inline void wait_end(struct thread_wait *wait)
 {
     if (wait != NULL)

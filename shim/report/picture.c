@@ -81,6 +81,10 @@ static void write_wait(struct text *text, const struct waiting *waiting, uint64_
     if (note->what == WAIT_THREAD) {
         text_add(text, " for the end of ");
         write_actor_of(text, note->target);
+    } else if (note->what == WAIT_DESCRIPTOR) {
+        text_format(text, " on descriptor %lu", note->address);
+    } else if (note->what == WAIT_DESCRIPTORS) {
+        text_add(text, " on several descriptors");
     } else {
         text_format(text, " at 0x%lx", waiting->lock != 0 ? waiting->lock : note->address);
         if (waiting->holder != 0) {
@@ -96,27 +100,11 @@ static void write_wait(struct text *text, const struct waiting *waiting, uint64_
             text_add(text, ", which nobody has signalled");
         }
     }
-    text_add(text, ", since ");
-    write_milliseconds(text, clock_nanoseconds_between(note->ticks, now));
+    if (note->ticks != 0) {
+        text_add(text, ", since ");
+        write_milliseconds(text, clock_nanoseconds_between(note->ticks, now));
+    }
     text_add(text, "\n");
-}
-
-/* What it noted, if the kernel says the same. */
-static void write_descriptor_call(struct text *text, const struct thread *thread)
-{
-    if (thread->block == NULL)
-        return;
-    const struct thread_call note = thread->block->call;
-    struct task_call call;
-    if (note.number == 0 || task_state(thread->tid, &call) != TASK_SLEEPS)
-        return;
-    bool is_poll = call.number == SYS_poll || call.number == SYS_ppoll ||
-                   call.number == SYS_select || call.number == SYS_pselect6;
-    if (note.number == THREAD_CALL_SETS && is_poll)
-        text_format(text, "        waits in %s() on descriptors\n", note.function);
-    else if (note.number == call.first + 1)
-        text_format(text, "        waits in %s() on descriptor %u\n", note.function,
-                    note.number - 1);
 }
 
 struct thread_wait_now {
@@ -201,8 +189,6 @@ static void write_threads(struct text *text, const struct finding *finding)
         write_thread_line(text, thread);
         text_add(text, touches ? " <- this thread\n" : "\n");
         write_wait(text, waiting, now);
-        if (waiting->note.what == WAIT_NONE)
-            write_descriptor_call(text, thread);
         write_holdings(text, thread, waits, known);
         if (finding != NULL && finding->with_picture && !touches)
             write_what_it_does(text, thread, waiting, finding);

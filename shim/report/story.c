@@ -345,7 +345,9 @@ static void write_timeline(struct text *text, const struct named_finding *named)
             text_add_spaces(text, used < COLUMN ? COLUMN - used : 1);
     }
     text_add(text, "\n    ");
-    const char *what = finding->has_descriptor ? "descriptor" : "object";
+    const char *what = finding->has_descriptor ? "descriptor"
+                       : finding->has_thread   ? "handle"
+                                               : "object";
     write_label(text, what, text_length(what));
     write_row(text, column_of(marks, count, 'B'), 'B', column_of(marks, count, 'D'), 'D', count);
     if (finding->kind != KIND_LATE_WRITE) { /* whose thread is not known */
@@ -357,7 +359,10 @@ static void write_timeline(struct text *text, const struct named_finding *named)
                   count);
     }
     text_format(text, "    B birth, D %s, S start of the thread, X %s\n",
-                finding->has_descriptor ? "close" : "destruction",
+                finding->has_descriptor ? "close"
+                : !finding->has_thread  ? "destruction"
+                : finding->was_joined   ? "first join"
+                                        : "detaching",
                 finding->kind == KIND_LATE_WRITE ? "noticed" : "the touch");
 }
 

@@ -1,5 +1,5 @@
 // Two threads wait for the end of the same thread.
-// EXPECT kind=double-join late=second destroyer=first touch=wait_second end=wait_first birth=main start=main says=refused
+// EXPECT kind=double-join late=second destroyer=first touch=wait_second end=wait_first birth=main start=main says=is.joining
 #include "waits.h"
 
 static pthread_t worker;
