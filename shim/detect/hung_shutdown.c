@@ -34,7 +34,8 @@ static void write_wait(struct text *text, const struct waiting *waiting, uint64_
         text_format(text, " waits in %s() for the %s at 0x%lx that ", note->function,
                     note->what == WAIT_RWLOCK ? "lock" : "mutex", waiting->lock);
         if (waiting->holder == 0) {
-            text_add(text, "no live thread holds");
+            text_add(text, note->what == WAIT_RWLOCK ? "others read"
+                                                     : "no live thread of the process holds");
         } else {
             write_of(text, waiting->holder);
             text_add(text, " holds");

@@ -18,7 +18,7 @@ void detect_joinable_destroyed(struct finding *finding, const struct touch *touc
     text_format(&text, ", which %s and is neither joined nor detached, goes away",
                 owner->state == THREAD_FINISHED ? "has ended" : "still runs");
     if (count > 1)
-        text_format(&text, " (or that of one of %u others near by)", count - 1);
+        text_add(&text, ", or that of another thread whose handle is near by, too");
     text_format(&evidence,
                 "no exception is in flight, and the object that holds handle 0x%lx is in the "
                 "registers or the frames of the caller",

@@ -1,5 +1,5 @@
 // A std::thread in an object is started again without a join.
-// EXPECT kind=joinable-thread-destroyed late=main destroyer= touch=start birth=start start=- says=neither.joined stripped=joinable-thread-destroyed stripped_grade=possible
+// EXPECT kind=joinable-thread-destroyed late=main destroyer= touch=start birth=start start=- says=neither.joined stripped=joinable-thread-destroyed stripped_grade=possible stripped_exit=134
 #include "case.h"
 
 #include <thread>

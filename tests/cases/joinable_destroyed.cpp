@@ -1,5 +1,5 @@
 // A std::thread is a local variable, and an early return destroys it while the thread runs.
-// EXPECT kind=joinable-thread-destroyed late=main destroyer= touch=serve birth=serve start=- says=still.runs stripped=joinable-thread-destroyed stripped_grade=possible
+// EXPECT kind=joinable-thread-destroyed late=main destroyer= touch=serve birth=serve start=- says=still.runs stripped=joinable-thread-destroyed stripped_grade=possible stripped_exit=134
 #include "case.h"
 
 #include <thread>
