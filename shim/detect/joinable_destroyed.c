@@ -13,9 +13,9 @@ void detect_joinable_destroyed(struct finding *finding, const struct touch *touc
         finding->birth_site = finding->birth.stack.frames[0];
     struct text text = sentence_of(finding), evidence = evidence_of(finding);
     write_thread(&text, &finding->touch.actor);
-    text_add(&text, " ends the program by std::terminate: the std::thread of ");
+    text_add(&text, " called std::terminate at the std::thread of ");
     write_thread(&text, &finding->owner);
-    text_format(&text, ", which %s and is neither joined nor detached, goes away",
+    text_format(&text, ", which %s and is neither joined nor detached",
                 owner->state == THREAD_FINISHED ? "has ended" : "still runs");
     if (count > 1)
         text_add(&text, ", or that of another thread whose handle is near by, too");
