@@ -1,5 +1,5 @@
 // At shutdown main joins a worker, which waits for a signal that nobody sends any more.
-// EXPECT kind=hung-shutdown late=main destroyer=- touch=~pool end=- birth=- start=- options=shutdown_timeout=1 says=nobody.has.sent
+// EXPECT kind=hung-shutdown late=main destroyer=- touch=~pool end=- birth=- start=- options=shutdown_timeout=2 says=nobody.has.sent
 #include "case.h"
 
 #include <condition_variable>
