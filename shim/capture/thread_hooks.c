@@ -85,7 +85,8 @@ static int run_c11(void *opaque)
 static struct thread *told_creation(void *entry, void *argument, struct caller caller)
 {
     if (!guard_enter()) {
-        thread_created_unseen();
+        if (guard_active) /* a handle from before the start was no other thread's */
+            thread_created_unseen();
         return NULL;
     }
     struct thread *thread = event_thread_create(entry, argument, THREAD_CREATED, caller);

@@ -94,8 +94,8 @@ static void write_chain(struct text *text, const struct thread *thread, uint64_t
         *advice = "send the signal that is missing: tell that thread to stop, under the mutex of "
                   "its condition variable, before it is waited for";
     } else {
-        *advice = "see who should have let go: a thread that ended while it held the lock never "
-                  "will";
+        *advice = "see who should have let go: a thread that ended while it held the lock, or that "
+                  "fork left in the parent, never will";
     }
 }
 
