@@ -6,7 +6,7 @@
 #include "registry/wait.h"
 
 #define CHAIN_MOST 16
-#define CHAIN_SHOWN 5
+#define CHAIN_SHOWN 4 /* they must fit into a sentence */
 
 static void write_of(struct text *text, thread_reference reference)
 {

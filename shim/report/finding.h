@@ -60,7 +60,7 @@ struct in_handler {
 struct finding {
     enum kind kind;
     enum grade grade;
-    char sentence[400];                     /* no line feed */
+    char sentence[640];                     /* no line feed */
     char evidence[400];                     /* how it is known, "" if the sentence says it */
     struct moment touch, end, birth, start; /* start: of the touching thread */
     /* Of a descriptor's number: the close of the one before, or the birth of the one after. */
