@@ -61,6 +61,7 @@ void _ZdaPvmSt11align_val_t(void *address, size_t size, size_t alignment);
 void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *address, size_t alignment, const void *nothrow);
 void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *address, size_t alignment, const void *nothrow);
 void __cxa_pure_virtual(void *self);
+void _ZSt9terminatev(void);
 ssize_t __read_chk(int descriptor, void *buffer, size_t size, size_t room);
 ssize_t __pread_chk(int descriptor, void *buffer, size_t size, off_t offset, size_t room);
 ssize_t __pread64_chk(int descriptor, void *buffer, size_t size, off_t offset, size_t room);

@@ -1,6 +1,6 @@
-/* Thread hooks: creation, joining and ending of threads. A thread enters the program's start
- * routine through the shim; its end is told by a key destructor that runs in the last round, after
- * the program's own. */
+/* Thread hooks: creation, joining, ending and other uses of threads. A thread enters the program's
+ * start routine through the shim; its end is told by a key destructor that runs in the last round,
+ * after the program's own. */
 #include "capture/filters.h"
 #include "capture/real.h"
 #include "capture/signals.h"
@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/probe.h"
 #include "event/event.h"
+#include "registry/wait.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -84,11 +85,16 @@ static int run_c11(void *opaque)
 
 static struct thread *told_creation(void *entry, void *argument, struct caller caller)
 {
-    if (!guard_enter())
+    if (!guard_enter()) {
+        if (guard_active) /* a handle from before the start was no other thread's */
+            thread_created_unseen();
         return NULL;
+    }
     struct thread *thread = event_thread_create(entry, argument, THREAD_CREATED, caller);
     if (thread != NULL)
         thread->inherited_blocked = guard.blocked;
+    else
+        thread_created_unseen();
     guard_leave();
     return thread;
 }
@@ -140,81 +146,73 @@ EXPORT int thrd_create(thrd_t *handle, thrd_start_t entry, void *argument)
     return result;
 }
 
-static struct thread *joining(pthread_t handle)
-{
-    if (!guard_enter())
-        return NULL;
-    struct thread *thread = thread_of_handle(handle);
-    if (thread != NULL)
-        thread_joining(thread);
-    guard_leave();
-    return thread;
-}
+/* POSIX: what a call on a handle whose thread is no more may answer. */
+#define GONE ESRCH
 
-static void joined(struct thread *thread, bool ok)
-{
-    if (thread == NULL || !guard_enter())
-        return;
-    thread_join_ended(thread, ok);
-    guard_leave();
-}
-
-#define JOIN_HOOK(name, parameters, arguments)                                                     \
+/* has_end: it does not wait for ever. */
+#define JOIN_HOOK(name, has_end, parameters, arguments, refusal)                                   \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         real_need();                                                                               \
-        struct thread *thread = joining(handle);                                                   \
+        struct join join = event_join_begins(handle, has_end, #name, CALLER_HERE());               \
+        if (__builtin_expect(join.gone, 0))                                                        \
+            return refusal;                                                                        \
         event_waited();                                                                            \
+        struct thread_wait before, *wait = wait_begin_join(&before, handle, join.reference,        \
+                                                           has_end, #name, CALLER_HERE());         \
         int failure = real.name arguments;                                                         \
-        joined(thread, failure == 0);                                                              \
+        wait_end(wait, &before);                                                                   \
+        event_join_ended(&join, failure, #name, CALLER_HERE());                                    \
         return failure;                                                                            \
     }
 
-JOIN_HOOK(pthread_join, (pthread_t handle, void **result), (handle, result))
-JOIN_HOOK(pthread_tryjoin_np, (pthread_t handle, void **result), (handle, result))
-JOIN_HOOK(pthread_timedjoin_np, (pthread_t handle, void **result, const struct timespec *end),
-          (handle, result, end))
-JOIN_HOOK(pthread_clockjoin_np,
+JOIN_HOOK(pthread_join, false, (pthread_t handle, void **result), (handle, result), GONE)
+JOIN_HOOK(pthread_tryjoin_np, true, (pthread_t handle, void **result), (handle, result), GONE)
+JOIN_HOOK(pthread_timedjoin_np, true, (pthread_t handle, void **result, const struct timespec *end),
+          (handle, result, end), GONE)
+JOIN_HOOK(pthread_clockjoin_np, true,
           (pthread_t handle, void **result, clockid_t clock, const struct timespec *end),
-          (handle, result, clock, end))
-JOIN_HOOK(thrd_join, (thrd_t handle, int *result), (handle, result))
+          (handle, result, clock, end), GONE)
+JOIN_HOOK(thrd_join, false, (thrd_t handle, int *result), (handle, result), thrd_error)
 _Static_assert(thrd_success == 0, "thrd_join tells success as pthread_join does");
 
-static void detached(pthread_t handle)
-{
-    if (!guard_enter())
-        return;
-    struct thread *thread = thread_of_handle(handle);
-    if (thread != NULL)
-        thread_detached(thread);
-    guard_leave();
-}
-
-EXPORT int pthread_detach(pthread_t handle)
-{
-    real_need();
-    detached(handle); /* before: after it the handle may be another thread's */
-    return real.pthread_detach(handle);
-}
-
-EXPORT int thrd_detach(thrd_t handle)
-{
-    real_need();
-    detached(handle);
-    return real.thrd_detach(handle);
-}
-
-EXPORT int pthread_cancel(pthread_t handle)
-{
-    real_need();
-    if (guard_enter()) {
-        struct thread *thread = thread_of_handle(handle);
-        if (thread != NULL)
-            thread_cancelled(thread);
-        guard_leave();
+/* Functions that take a handle. A detaching is told before: after it the handle may be another
+ * thread's. */
+#define HANDLE_HOOK(name, use, parameters, arguments, refusal)                                     \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        real_need();                                                                               \
+        if (__builtin_expect(event_handle_used(handle, use, #name, CALLER_HERE()), 0))             \
+            return refusal;                                                                        \
+        return real.name arguments;                                                                \
     }
-    return real.pthread_cancel(handle);
-}
+
+HANDLE_HOOK(pthread_detach, HANDLE_DETACHED, (pthread_t handle), (handle), GONE)
+HANDLE_HOOK(thrd_detach, HANDLE_DETACHED, (thrd_t handle), (handle), thrd_error)
+HANDLE_HOOK(pthread_cancel, HANDLE_CANCELLED, (pthread_t handle), (handle), GONE)
+HANDLE_HOOK(pthread_kill, HANDLE_USED, (pthread_t handle, int number), (handle, number), GONE)
+HANDLE_HOOK(pthread_sigqueue, HANDLE_USED, (pthread_t handle, int number, const union sigval value),
+            (handle, number, value), GONE)
+HANDLE_HOOK(pthread_getcpuclockid, HANDLE_USED, (pthread_t handle, clockid_t *clock),
+            (handle, clock), GONE)
+HANDLE_HOOK(pthread_getattr_np, HANDLE_USED, (pthread_t handle, pthread_attr_t *attributes),
+            (handle, attributes), GONE)
+HANDLE_HOOK(pthread_getname_np, HANDLE_USED, (pthread_t handle, char *name, size_t size),
+            (handle, name, size), GONE)
+HANDLE_HOOK(pthread_setaffinity_np, HANDLE_USED,
+            (pthread_t handle, size_t size, const cpu_set_t *processors),
+            (handle, size, processors), GONE)
+HANDLE_HOOK(pthread_getaffinity_np, HANDLE_USED,
+            (pthread_t handle, size_t size, cpu_set_t *processors), (handle, size, processors),
+            GONE)
+HANDLE_HOOK(pthread_setschedparam, HANDLE_USED,
+            (pthread_t handle, int policy, const struct sched_param *parameters),
+            (handle, policy, parameters), GONE)
+HANDLE_HOOK(pthread_getschedparam, HANDLE_USED,
+            (pthread_t handle, int *policy, struct sched_param *parameters),
+            (handle, policy, parameters), GONE)
+HANDLE_HOOK(pthread_setschedprio, HANDLE_USED, (pthread_t handle, int priority), (handle, priority),
+            GONE)
 
 EXPORT void pthread_exit(void *result)
 {
@@ -247,6 +245,9 @@ static void note_name(struct thread *thread, const char *name)
 EXPORT int pthread_setname_np(pthread_t handle, const char *name)
 {
     real_need();
+    if (__builtin_expect(
+            event_handle_used(handle, HANDLE_USED, "pthread_setname_np", CALLER_HERE()), 0))
+        return GONE;
     int failure = real.pthread_setname_np(handle, name);
     if (failure == 0 && guard_enter()) {
         note_name(thread_of_handle(handle), name);

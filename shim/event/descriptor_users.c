@@ -2,11 +2,11 @@
  * record may have been left behind by a cancellation or a longjmp, so the kernel is asked, too:
  * what it says stops no thread, as a signal would (proc(5), /proc/pid/task/tid/syscall). */
 #include "event/descriptor_internal.h"
-#include "event/sleeper.h"
 
 #include "base/probe.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "registry/task.h"
 
 #include <sys/syscall.h>
 
@@ -52,28 +52,22 @@ static bool is_on(const struct thread_call *call, int number, uint64_t word)
 
 static bool waits(pid_t tid, const struct thread_call *call, int number)
 {
-    uint64_t system_call, first;
-    enum asked asked = sleeper_system_call(tid, &system_call, &first);
-    if (asked == ASKED_RUNS)
-        return false;
-    if (asked == ASKED_SLEEPS) {
-        if (call->number != THREAD_CALL_SETS)
-            return first == (uint64_t)number;
-        return system_call == SYS_poll || system_call == SYS_ppoll || system_call == SYS_select ||
-               system_call == SYS_pselect6;
-    }
-    /* A process that changed its user may not read that: it sleeps, and the call is on its stack.
-     */
+    struct task_call asked;
     uint64_t word;
-    char line[256];
-    if (sleeper_read(tid, "stat", line, sizeof line) == 0)
+    switch (task_state(tid, &asked)) {
+    case TASK_RUNS:
         return false;
-    const char *state = line;
-    for (const char *at = line; *at != '\0'; at++)
-        if (at[0] == ')')
-            state = at;
-    return text_find(state, ") S ") == state && probe_word((const void *)call->slot, &word) &&
-           word == call->address;
+    case TASK_SLEEPS:
+        if (call->number != THREAD_CALL_SETS)
+            return asked.first == (uint64_t)number;
+        return asked.number == SYS_poll || asked.number == SYS_ppoll ||
+               asked.number == SYS_select || asked.number == SYS_pselect6;
+    default:
+        /* A process that changed its user may not read that: it sleeps, and the call is on its
+         * stack. */
+        return task_is_asleep(tid) && probe_word((const void *)call->slot, &word) &&
+               word == call->address;
+    }
 }
 
 static bool ask(struct thread_block *block, int number, uint64_t word, struct touch *touch)

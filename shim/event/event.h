@@ -104,6 +104,26 @@ struct thread *event_thread_create(void *entry, void *argument, enum thread_orig
                                    struct caller caller);
 void event_thread_end(void);
 
+/* Joins, detaches and other uses of a thread's handle, told before the call. Without the guard.
+ * gone: the handle's thread is no more; leave the call out, it would touch what is not there. */
+struct join {
+    struct thread *thread; /* NULL: not known */
+    thread_reference reference;
+    bool gone;
+};
+enum handle_use { HANDLE_JOINED, HANDLE_DETACHED, HANDLE_CANCELLED, HANDLE_USED };
+/* has_end: the call does not wait for ever. */
+struct join event_join_begins(pthread_t handle, bool has_end, const char *function,
+                              struct caller caller);
+void event_join_ended(const struct join *join, int failure, const char *function,
+                      struct caller caller);
+bool event_handle_used(pthread_t handle, enum handle_use use, const char *function,
+                       struct caller caller);
+
+/* The program calls std::terminate; words: its registers, of which the first is the stack pointer
+ * at the call. Without the guard. */
+void event_terminate(const uintptr_t *words, size_t count, struct caller caller);
+
 /* Any context; sign is a static text. */
 void event_shutdown(const char *sign);
 /* Before the process ends by exit, _exit or the like: looks for late writes, waits for reports and

@@ -93,13 +93,30 @@ struct held_lock {
 };
 #define THREAD_LOCKS 64
 
-/* The lock, condition variable or the like that the thread waits for. */
+/* Locks in enum lock_sort's order. */
+enum wait_for {
+    WAIT_NONE,
+    WAIT_THREAD,
+    WAIT_MUTEX,
+    WAIT_RWLOCK,
+    WAIT_CONDITION,
+    WAIT_SEMAPHORE,
+    WAIT_BARRIER,
+    WAIT_DESCRIPTOR,  /* noted as a thread_call; `address` is its number */
+    WAIT_DESCRIPTORS, /* several */
+};
+
+/* The call that the thread waits in for another thread; see wait.h. */
 struct thread_wait {
-    uintptr_t object; /* 0: none */
-    enum lock_sort sort;
-    uintptr_t mutex;         /* that the call takes again at its end, or 0 */
+    _Atomic uint32_t what;   /* enum wait_for */
+    uint32_t stack;          /* kept, or 0 */
+    bool has_end;            /* a join that does not wait for ever */
     const char *function;    /* a static text */
-    uintptr_t address, slot; /* of the caller */
+    uintptr_t address;       /* of the lock, or the thread's handle */
+    uintptr_t mutex;         /* of a condition variable's wait */
+    thread_reference target; /* the thread that is joined */
+    uintptr_t caller, slot;
+    uint64_t ticks;
 };
 
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
@@ -120,9 +137,10 @@ struct thread {
     uint32_t start_stack; /* stack depot */
     uint64_t start_ticks, end_ticks;
     uint64_t detached_ticks, joined_ticks, cancel_ticks; /* 0: never */
-    thread_reference joiner, canceller;
-    size_t stack_size, guard_size; /* 0: the default */
-    uint32_t inherited_blocked;    /* see guard.blocked */
+    thread_reference joiner, canceller, detacher;
+    uint32_t join_stack, detach_stack; /* of the last call that began */
+    size_t stack_size, guard_size;     /* 0: the default */
+    uint32_t inherited_blocked;        /* see guard.blocked */
     /* libc's own thread that waits for its timers: libunwind's locks would open signal 32
      * (SIGTIMER, glibc's internal-signals.h) for a moment, and it would be killed by it. */
     bool keeps_libc_signals;
@@ -216,9 +234,15 @@ void thread_ending(enum thread_ending ending);
 
 /* The unjoined thread with that handle, or NULL. */
 struct thread *thread_of_handle(pthread_t handle);
-void thread_joining(struct thread *thread);             /* before a join that will wait */
-void thread_join_ended(struct thread *thread, bool ok); /* after it */
-void thread_detached(struct thread *thread);
+/* Where there is none: the last thread that had the handle and has ended, and was joined or
+ * detached; or NULL, where none is known or the handle may be a thread's that was never seen. The
+ * record is copied: it may be reused at any time. */
+bool thread_of_ended_handle(pthread_t handle, struct thread *copy);
+/* A thread was created unseen: what becomes of handles is known no longer. */
+void thread_created_unseen(void);
+void thread_joining(struct thread *thread, uint32_t stack); /* before a join that may wait */
+void thread_join_ended(struct thread *thread, bool ok);     /* after it */
+void thread_detached(struct thread *thread, uint32_t stack);
 void thread_cancelled(struct thread *thread);
 
 /* NULL where the record has been reused since. No lock: for reports. */

@@ -47,10 +47,10 @@ struct moment {
 };
 
 /* Names that are known only when the report is written stand in a sentence as one of these. */
-#define FINDING_OBJECT_NAME '\1'  /* of the static object */
-#define FINDING_HANDLER_NAME '\2' /* ' in the exit handler f': where it was destroyed */
-#define FINDING_RUNNING_NAME '\3' /* ', while it ran the exit handler f' */
-#define FINDING_POINTER_NAME '\4' /* of the null pointer */
+#define FINDING_OBJECT_NAME '\1'   /* of the static object */
+#define FINDING_HANDLER_NAME '\2'  /* ' in the exit handler f': where it was destroyed */
+#define FINDING_RUNNING_NAME '\3'  /* ', while it ran the exit handler f' */
+#define FINDING_POINTER_NAME '\4'  /* of the null pointer */
 #define FINDING_FUNCTION_NAME '\5' /* of `function` */
 
 /* The exit handler in which something happened. */
@@ -63,7 +63,7 @@ struct in_handler {
 struct finding {
     enum kind kind;
     enum grade grade;
-    char sentence[400];                     /* no line feed */
+    char sentence[640];                     /* no line feed */
     char evidence[400];                     /* how it is known, "" if the sentence says it */
     struct moment touch, end, birth, start; /* start: of the touching thread */
     /* Of a library's function: its registration.
@@ -75,14 +75,22 @@ struct finding {
     const char *made, *closed;     /* by which calls, static texts; NULL: not known */
     const struct library *library; /* that is unloaded; or NULL */
     uintptr_t function;            /* that was registered to be called, in it */
-    const char *lock;              /* what it is, 'mutex' or the like, a static text; NULL: no lock */
+    const char *lock; /* what it is, 'mutex' or the like, a static text; NULL: no lock */
     uintptr_t lock_address;
+    bool has_thread; /* it is about a thread as an object: its handle, and who it was */
+    uintptr_t handle;
+    struct actor owner;
+    uint64_t owner_ended;     /* 0: it runs */
+    bool was_joined;          /* `end` is its join, else its detaching */
+    bool asks_for_destructor; /* possible, unless the touch is in std::thread's own destructor */
+    bool goes_on;             /* told, and not stopped for, whatever the kind */
+    const char *advice;       /* what to change, a static text, where the kind alone does not say */
     bool has_object, guarded;
     bool is_static; /* its size is 0 where unknown */
     struct in_handler ended_in, touched_in;
     uintptr_t null_pointer; /* in static storage, which `ended_in` made null; 0: none */
-    uintptr_t address; /* of the object */
-    size_t size;       /* as asked for; usable bytes where not guarded */
+    uintptr_t address;      /* of the object */
+    size_t size;            /* as asked for; usable bytes where not guarded */
     bool size_is_usable;
     uint64_t offset; /* of the touch */
     bool has_offset;
