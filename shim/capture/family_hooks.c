@@ -39,14 +39,23 @@ static inline bool taken(word address, struct caller caller)
            event_free(block, ORIGIN_FREE, caller);
 }
 
-/* What makes a block of the heap that the function works on, where that is not malloc's. */
+/* Makes a block of the heap that the function works on. Zeroed wherever that heap has a calloc, to
+ * its end, which may lie behind `size`: functions that resize and zero begin at the end of the
+ * block that they are given. */
 static uintptr_t make_in_family(size_t size)
 {
-    static const int makers[] = {INDEX_je_malloc, INDEX_tc_malloc, INDEX_mi_malloc};
-    for (size_t i = 0; !shares_heap && i < sizeof makers / sizeof *makers; i++)
-        if (real_of[makers[i]] != 0)
-            return ((uintptr_t(*)(size_t))real_of[makers[i]])(size);
-    return (uintptr_t)real_allocate(size);
+    static const struct {
+        int zeroing, plain;
+    } makers[] = {{INDEX_je_calloc, INDEX_je_malloc},
+                  {INDEX_tc_calloc, INDEX_tc_malloc},
+                  {INDEX_mi_calloc, INDEX_mi_malloc}};
+    for (size_t i = 0; !shares_heap && i < sizeof makers / sizeof *makers; i++) {
+        if (real_of[makers[i].zeroing] != 0)
+            return ((uintptr_t(*)(size_t, size_t))real_of[makers[i].zeroing])(1, size);
+        if (real_of[makers[i].plain] != 0)
+            return ((uintptr_t(*)(size_t))real_of[makers[i].plain])(size);
+    }
+    return real.calloc != NULL ? (uintptr_t)real.calloc(1, size) : (uintptr_t)real_allocate(size);
 }
 
 /* Whether the block has a place of its own and is to be exchanged for one of the real heap. A wrong

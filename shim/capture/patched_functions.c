@@ -163,16 +163,20 @@ static uint64_t hash_path(const char *path)
     return hash_bytes(UINT64_C(0xcbf29ce484222325), path, text_length(path));
 }
 
-/* Of what is there: a symbol may tell any size. */
+/* Of what is there: a symbol may tell any size. To the last byte: short functions go into their
+ * trampolines whole. Aligned words lie on one page, so what follows the function is no hindrance.
+ */
 static uint64_t hash_body(uint64_t hash, uintptr_t start, size_t size)
 {
     enum { LONGEST = 64 * 1024 };
     uint64_t word;
-    size = size > LONGEST ? LONGEST : size;
-    for (size_t at = 0; at + sizeof word <= size; at += sizeof word) {
-        if (!probe_word((const void *)(start + at), &word))
+    uintptr_t end = start + (size > LONGEST ? LONGEST : size);
+    for (uintptr_t at = start & -sizeof word; at < end; at += sizeof word) {
+        if (!probe_word((const void *)at, &word))
             break;
-        hash = hash_bytes(hash, &word, sizeof word);
+        size_t first = at < start ? start - at : 0;
+        size_t last = end - at < sizeof word ? end - at : sizeof word;
+        hash = hash_bytes(hash, (const char *)&word + first, last - first);
     }
     return hash;
 }

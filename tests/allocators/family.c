@@ -32,6 +32,28 @@ static bool holds(const char *block, size_t size)
     return true;
 }
 
+#ifndef TCMALLOC
+/* What was zeroed is so to its end when it grows, on a heap whose free blocks hold something else.
+ * The sizes leave room at the end of a block. */
+enum { ZEROED = 4200, USED_BEFORE = 400 };
+
+static void check_zeroed(char *(*make)(size_t size), char *(*grow)(char *block, size_t size),
+                         void (*end)(void *block))
+{
+    static char *before[USED_BEFORE];
+    for (size_t i = 0; i < USED_BEFORE; i++)
+        before[i] = filled(make(ZEROED + 800), ZEROED + 800);
+    for (size_t i = 0; i < USED_BEFORE; i++)
+        end(before[i]);
+    for (size_t round = 0; round < 20; round++) {
+        char *block = grow(make(ZEROED), 2 * ZEROED);
+        for (size_t i = 0; i < (size_t)2 * ZEROED; i++)
+            CHECK(block[i] == 0);
+        end(filled(block, (size_t)2 * ZEROED));
+    }
+}
+#endif
+
 #ifdef JEMALLOC
 #include <jemalloc/jemalloc.h>
 
@@ -75,8 +97,22 @@ static void use(size_t i)
     free(realloc(block, size * 2));
 }
 
+static char *make_zeroed(size_t size)
+{
+    return mallocx(size, MALLOCX_ZERO);
+}
+static char *grow_zeroed(char *block, size_t size)
+{
+    return rallocx(block, size, MALLOCX_ZERO);
+}
+static void end_zeroed(void *block)
+{
+    dallocx(block, 0);
+}
+
 static void rest(void)
 {
+    check_zeroed(make_zeroed, grow_zeroed, end_zeroed);
     uint64_t epoch = 1;
     size_t allocated = 0, length = sizeof allocated, epoch_length = sizeof epoch;
     CHECK(mallctl("epoch", &epoch, &epoch_length, &epoch, sizeof epoch) == 0);
@@ -206,8 +242,18 @@ static void use(size_t i)
 #endif
 }
 
+static char *make_zeroed(size_t size)
+{
+    return mi_calloc(1, size);
+}
+static char *grow_zeroed(char *block, size_t size)
+{
+    return mi_rezalloc(block, size);
+}
+
 static void rest(void)
 {
+    check_zeroed(make_zeroed, grow_zeroed, mi_free);
     mi_collect(true);
     CHECK(mi_version() > 0);
     CHECK(mi_option_get(mi_option_verbose) == 0);
