@@ -22,7 +22,7 @@ NOINLINE static void serve(bool bug)
 int main(int count, char **arguments)
 {
     bool bug = case_is_bug(count, arguments);
-    for (int i = 0; i < 40; i++)
+    for (volatile int i = 0; i < 40; i = i + 1) /* not unrolled: one place */
         serve(bug);
     /* The last one's end is seen. */
     pthread_t last;
