@@ -121,7 +121,7 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
  * libc's own closefrom(). False: the numbers cannot be listed. */
 static bool close_listed(int first)
 {
-    _Alignas(struct dirent64) char entries[1024];
+    _Alignas(struct dirent64) char entries[1024] = {0};
     long list = system_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), size = -1;
     bool closed = true;
     while (list >= 0 && closed) { /* closing may move what is not yet read */
@@ -130,7 +130,7 @@ static bool close_listed(int first)
         while ((size = system_call3(SYS_getdents64, list, (long)entries, sizeof entries)) > 0)
             for (long at = 0; at < size;) {
                 const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
-                uint64_t number;
+                uint64_t number = 0;
                 at += entry->d_reclen;
                 if (text_parse_size(entry->d_name, text_length(entry->d_name), &number) &&
                     (int)number >= first && number != (uint64_t)list &&

@@ -55,11 +55,11 @@ static size_t float_size(const void *state)
 static struct signal_frame *write_frame(char *top, const struct kernel_context *context,
                                         const siginfo_t *info, void (*restorer)(void))
 {
-    size_t size = float_size(context->float_state);
+    size_t size = context->float_state == NULL ? 0 : float_size(context->float_state);
     char *state = (char *)((uintptr_t)(top - size) & ~(uintptr_t)63);
     struct signal_frame *frame =
         (struct signal_frame *)(((uintptr_t)(state - sizeof *frame) & ~(uintptr_t)15) - 8);
-    if (size != 0)
+    if (context->float_state != NULL)
         __builtin_memmove(state, context->float_state, size);
     frame->restorer = restorer;
     frame->context = *context;
