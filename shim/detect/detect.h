@@ -109,9 +109,10 @@ struct registered {
 void detect_unload_while_registered(struct finding *finding, const struct touch *touch,
                                     const struct library *library,
                                     const struct registered *registered);
-/* registered: what the function was, or NULL. */
+/* registered: what the function was, or NULL. mapped: something else is at the address now. */
 void detect_use_after_unload(struct finding *finding, const struct touch *touch,
-                             const struct library *library, const struct registered *registered);
+                             const struct library *library, const struct registered *registered,
+                             bool mapped);
 /* A thread that holds a lock, or waits for one. */
 struct lock_use {
     const struct thread *thread;
