@@ -2,6 +2,7 @@
  * bpf_check_classic; kernel/seccomp.c, seccomp_check_filter). */
 #include "base/filter.h"
 
+#include "base/probe.h"
 #include "base/system.h"
 
 #include <fcntl.h>
@@ -139,14 +140,32 @@ static bool lets_pass(const struct sock_fprog *program, int number, const uint64
     return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG || action == SECCOMP_RET_ERRNO;
 }
 
-static void refuse(int number)
+static void refuse(int number, struct filter_marks *marks)
 {
-    __atomic_fetch_or(&system_refused[number / 64], UINT64_C(1) << number % 64, __ATOMIC_RELAXED);
+    uint64_t bit = UINT64_C(1) << number % 64;
+    if ((__atomic_fetch_or(&system_refused[number / 64], bit, __ATOMIC_RELAXED) & bit) == 0)
+        marks->calls[number / 64] |= bit;
 }
 
-void filter_note(const struct sock_fprog *program)
+static bool can_read(const struct sock_fprog *program)
+{
+    uint64_t word;
+    _Static_assert(sizeof *program == 2 * sizeof word && sizeof *program->filter == sizeof word,
+                   "read word by word");
+    if (!probe_word(program, &word) || !probe_word(&program->filter, &word))
+        return false;
+    for (size_t at = 0; at < program->len; at++)
+        if (!probe_word(&program->filter[at], &word))
+            return false;
+    return true;
+}
+
+void filter_note(const struct sock_fprog *program, struct filter_marks *marks)
 {
     static const uint64_t zeros[6];
+    *marks = (struct filter_marks){0};
+    if (!can_read(program))
+        return;
     system_process_known = system_process();
     for (int number = 0; number < SYSTEM_CALLS; number++) {
         bool passes = true, tried = false;
@@ -156,17 +175,24 @@ void filter_note(const struct sock_fprog *program)
                 tried = true;
             }
         if (!(tried ? passes : lets_pass(program, number, zeros)))
-            refuse(number);
+            refuse(number, marks);
     }
 }
 
-void filter_note_strict(void)
+void filter_note_strict(struct filter_marks *marks)
 {
+    *marks = (struct filter_marks){0};
     system_process_known = system_process();
     for (int number = 0; number < SYSTEM_CALLS; number++)
         if (number != SYS_read && number != SYS_write && number != SYS_exit &&
             number != SYS_rt_sigreturn)
-            refuse(number);
+            refuse(number, marks);
+}
+
+void filter_take_back(const struct filter_marks *marks)
+{
+    for (size_t i = 0; i < sizeof marks->calls / sizeof *marks->calls; i++)
+        __atomic_fetch_and(&system_refused[i], ~marks->calls[i], __ATOMIC_RELAXED);
 }
 
 bool filter_refuses(const int *calls)

@@ -99,25 +99,30 @@ static uint32_t times_held(const struct lock *lock)
 
 void lock_before_fork(struct lock *lock)
 {
-    if ((atomic_load(&lock->state) & ~WAITED) == own_mark())
+    if ((atomic_load(&lock->state) & ~WAITED) == own_mark()) {
         note(lock);
-    else
+        lock->forks++;
+    } else {
         lock_take(lock);
+    }
 }
 
 void lock_after_fork(struct lock *lock, bool child)
 {
     if (child)
         lock_reset(lock);
-    else if (times_held(lock) > 1)
-        forget(lock);
-    else
+    else if (lock->forks == 0)
         lock_release(lock);
+    else {
+        lock->forks--;
+        forget(lock);
+    }
 }
 
 void lock_reset(struct lock *lock)
 {
     atomic_store(&lock->state, FREE);
+    lock->forks = 0;
     while (times_held(lock) > 0)
         forget(lock);
 }

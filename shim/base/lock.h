@@ -12,6 +12,8 @@
 
 struct lock {
     _Atomic uint32_t state; /* 0 free; else the owner's mark, bit 0: somebody may wait */
+    uint32_t forks;         /* of the owner's that found it held; that it was noted does not tell:
+                               it is noted before it is taken, and until after its release */
 };
 
 void lock_take(struct lock *lock);

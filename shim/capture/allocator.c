@@ -37,7 +37,8 @@ struct entry {
 #define MOST 192
 static struct entry entries[MOST];
 static size_t entry_count, standard_count;
-static struct entry *pure_virtual; /* no part of the allocator, but of what is linked in with it */
+/* No part of the allocator, but of what is linked in with it. */
+static struct entry *pure_virtual, *terminate;
 
 enum { BUCKETS = 512 };
 static uint8_t bucket_of[BUCKETS]; /* entry number + 1, by hash of the name */
@@ -65,6 +66,13 @@ static void list_entries(void)
         add_entry(family[i].name, family[i].hook, family[i].real);
     pure_virtual = &entries[entry_count];
     add_entry("__cxa_pure_virtual", (uintptr_t)&__cxa_pure_virtual, &real.__cxa_pure_virtual);
+    terminate = &entries[entry_count];
+    add_entry("_ZSt9terminatev", (uintptr_t)&_ZSt9terminatev, &real._ZSt9terminatev);
+}
+
+static bool is_beside(const struct entry *entry)
+{
+    return entry == pure_virtual || entry == terminate;
 }
 
 static struct entry *entry_named(const char *name)
@@ -181,7 +189,7 @@ static void find_hidden_calls(const struct module_file *file, uintptr_t bias)
         return;
     }
     for (size_t i = 0; i < entry_count; i++)
-        if (entries[i].start != 0 && &entries[i] != pure_virtual)
+        if (entries[i].start != 0 && !is_beside(&entries[i]))
             found[use.count++] =
                 (struct function){.start = entries[i].start - bias, .size = entries[i].size};
     if (is_known_family() || !patch_start()) /* all that takes blocks has its name */
@@ -287,7 +295,7 @@ static bool take_entries(const struct link_map *module)
     size_t count = 0;
     for (size_t i = 0; i < entry_count; i++) {
         struct entry *entry = &entries[i];
-        if (entry->start == 0 || entry == pure_virtual || first_with_same_start(entry) != entry)
+        if (entry->start == 0 || is_beside(entry) || first_with_same_start(entry) != entry)
             continue;
         bool may_be_inside = own_code && !(is_operator(entry) && has_library_new);
         patches[count++] = (struct patch){
@@ -316,10 +324,14 @@ static bool take_entries(const struct link_map *module)
         __builtin_memcpy(&before[i], slot, sizeof before[i]);
         __builtin_memcpy(slot, &patches[i].original, sizeof patches[i].original);
     }
-    if (!patch_install(patches, count)) {
+    if (!patch_install_whole(patches, count)) {
+        size_t refused = 0;
+        while (refused + 1 < count && patches[refused].refusal == PATCH_FINE)
+            refused++;
         for (size_t i = 0; i < count; i++)
             __builtin_memcpy(entries[patches[i].number].real, &before[i], sizeof before[i]);
-        tell_refusal(module, "", patch_refusal_text(patches[0].refusal));
+        tell_refusal(module, entries[patches[refused].number].name,
+                     patch_refusal_text(patches[refused].refusal));
         return false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -334,19 +346,25 @@ static bool take_entries(const struct link_map *module)
 }
 
 /* Whether or not the heap can be seen. */
-static void take_pure_virtual(void)
+static void take_beside(const struct entry *entry)
 {
-    struct patch patch = {
-        .function = pure_virtual->start, .size = pure_virtual->size, .hook = pure_virtual->hook};
+    struct patch patch = {.function = entry->start, .size = entry->size, .hook = entry->hook};
+    uintptr_t before;
     if (patch.function == 0 || !patch_start())
         return;
     patch_prepare(&patch, 1);
     if (patch.refusal != PATCH_FINE)
         return;
-    __typeof__(real.__cxa_pure_virtual) before = real.__cxa_pure_virtual;
-    __builtin_memcpy(pure_virtual->real, &patch.original, sizeof patch.original);
+    __builtin_memcpy(&before, entry->real, sizeof before);
+    __builtin_memcpy(entry->real, &patch.original, sizeof patch.original);
     if (!patch_install(&patch, 1))
-        real.__cxa_pure_virtual = before;
+        __builtin_memcpy(entry->real, &before, sizeof before);
+}
+
+static void take_all_beside(void)
+{
+    take_beside(pure_virtual);
+    take_beside(terminate);
 }
 
 static void forget_entries(bool (*keep)(const struct entry *entry))
@@ -391,7 +409,7 @@ static bool take_first(const struct link_map *module, bool may_patch, struct all
         tell_refusal(module, "", "its functions are not in its symbol tables");
         return false;
     }
-    take_pure_virtual();
+    take_all_beside();
     bool has_size = was_found("malloc_usable_size"), has_new = was_found("_Znwm");
     if (hidden_calls == NULL && !has_new && hides_new)
         hidden_calls = "its operators new and delete have no names: the program is stripped";
@@ -420,7 +438,7 @@ static bool take_rest(const struct link_map *module, bool is_program, struct all
         report_add_off("blocks of a malloc that the program keeps to itself");
     bool has_new = was_found("_Znwm");
     if (is_program)
-        take_pure_virtual();
+        take_all_beside();
     if (is_program && is_lto) { /* what they have from malloc is seen */
         if ((was_found("_Znwm") && new_count == 0) || was_found("je_malloc") || is_known_family())
             report_add_off("allocators of the program beside malloc, which was built with LTO");

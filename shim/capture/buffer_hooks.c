@@ -6,6 +6,7 @@
 #include "capture/signals.h"
 
 #include "base/memory.h"
+#include "base/probe.h"
 #include "event/descriptor.h"
 #include "heap/arena.h"
 
@@ -55,16 +56,30 @@ static void after_vector(const struct iovec *vector, size_t count, ssize_t done,
         return;
     size_t rest = done < 0 ? 0 : (size_t)done;
     for (size_t i = 0; i < count; i++) {
-        if (sending && rest >= vector[i].iov_len && rest > 0)
-            event_sent(vector[i].iov_base, vector[i].iov_len, function, caller);
-        if (rest < vector[i].iov_len) {
-            ask((const char *)vector[i].iov_base + rest, function, caller);
+        uint64_t base, length; /* EFAULT: or the vector itself cannot be read */
+        if (!probe_word(&vector[i].iov_base, &base) || !probe_word(&vector[i].iov_len, &length))
+            return;
+        const char *start = (const char *)(uintptr_t)base;
+        if (sending && rest >= length && rest > 0)
+            event_sent(start, length, function, caller);
+        if (rest < length) {
+            ask(start + rest, function, caller);
             if (done >= 0)
                 return;
             continue; /* EFAULT: any of them may be the dead one */
         }
-        rest -= vector[i].iov_len;
+        rest -= length;
     }
+}
+
+static void after_message(const struct msghdr *message, ssize_t done, bool sending,
+                          const char *function, struct caller caller)
+{
+    uint64_t vector, count;
+    if (guard_active && probe_word(&message->msg_iov, &vector) &&
+        probe_word(&message->msg_iovlen, &count))
+        after_vector((const struct iovec *)(uintptr_t)vector, count, done, sending, function,
+                     caller);
 }
 
 /* What was sent may have been all the other side waited for, to close this one. */
@@ -198,8 +213,7 @@ EXPORT ssize_t recvmsg(int descriptor, struct msghdr *message, int flags)
     event_use_end(&use, done < 0, true, "recvmsg", CALLER_HERE());
     if (__builtin_expect(done >= 0 && message->msg_controllen > 0, 0))
         received(message, CALLER_HERE());
-    if (guard_active && message != NULL)
-        after_vector(message->msg_iov, message->msg_iovlen, done, false, "recvmsg", CALLER_HERE());
+    after_message(message, done, false, "recvmsg", CALLER_HERE());
     return done;
 }
 
@@ -210,8 +224,7 @@ EXPORT ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags)
     struct descriptor_use use = event_use_begin(descriptor, "sendmsg", CALLER_HERE());
     ssize_t done = real.sendmsg(descriptor, message, flags);
     event_use_end(&use, done < 0, false, "sendmsg", CALLER_HERE());
-    if (guard_active && message != NULL)
-        after_vector(message->msg_iov, message->msg_iovlen, done, true, "sendmsg", CALLER_HERE());
+    after_message(message, done, true, "sendmsg", CALLER_HERE());
     return done;
 }
 

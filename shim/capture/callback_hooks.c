@@ -2,6 +2,7 @@
  * function of the program later. Of interest are functions that can be unloaded. A program's
  * allocator may use keys under its own locks: nothing is allocated here. */
 #include "capture/real.h"
+#include "capture/threads.h"
 
 #include "event/event.h"
 
@@ -98,5 +99,6 @@ EXPORT int timer_delete(timer_t timer)
     real_need();
     if (any_timer()) /* before: after it the number may be another timer's */
         callback_timer_deleted((uintptr_t)timer);
+    threads_timer_deleted(timer);
     return real.timer_delete(timer);
 }

@@ -6,6 +6,8 @@
 
 #include "base/output.h"
 #include "base/own_descriptor.h"
+#include "base/system.h"
+#include "base/text.h"
 #include "event/descriptor.h"
 
 #include <limits.h>
@@ -115,13 +117,40 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
     return close_between(first, last, flags);
 }
 
+/* One by one, where close_range is refused or missing. What others open meanwhile stays, as with
+ * libc's own closefrom(). False: the numbers cannot be listed. */
+static bool close_listed(int first)
+{
+    _Alignas(struct dirent64) char entries[1024] = {0};
+    long list = system_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), size = -1;
+    bool closed = true;
+    while (list >= 0 && closed) { /* closing may move what is not yet read */
+        closed = false;
+        (void)system_call3(SYS_lseek, list, 0, SEEK_SET);
+        while ((size = system_call3(SYS_getdents64, list, (long)entries, sizeof entries)) > 0)
+            for (long at = 0; at < size;) {
+                const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
+                uint64_t number = 0;
+                at += entry->d_reclen;
+                if (text_parse_size(entry->d_name, text_length(entry->d_name), &number) &&
+                    (int)number >= first && number != (uint64_t)list &&
+                    !own_descriptor_is((int)number) && system_close((int)number) == 0)
+                    closed = true;
+            }
+    }
+    if (list >= 0)
+        (void)system_close((int)list);
+    return size == 0;
+}
+
 EXPORT void closefrom(int first)
 {
     real_need();
     int saved = errno;
+    int from = first < 0 ? 0 : first;
     if (guard_active)
-        event_closing_range(first < 0 ? 0 : (unsigned)first, UINT_MAX, "closefrom", CALLER_HERE());
-    if (!guard_active || close_between(first < 0 ? 0 : (unsigned)first, UINT_MAX, 0) != 0)
+        event_closing_range((unsigned)from, UINT_MAX, "closefrom", CALLER_HERE());
+    if (!guard_active || (close_between((unsigned)from, UINT_MAX, 0) != 0 && !close_listed(from)))
         real.closefrom(first);
     errno = saved;
 }

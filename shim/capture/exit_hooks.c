@@ -20,6 +20,8 @@
 #include <errno.h>
 #include <link.h>
 
+#pragma weak dladdr1 /* see start.c */
+
 static uintptr_t finalize_start, finalize_end; /* __cxa_finalize */
 
 void exit_hooks_start(void)

@@ -4,6 +4,7 @@
 
 #include "capture/real.h"
 
+#include "base/text.h"
 #include "event/event.h"
 #include "heap/arena.h"
 
@@ -38,36 +39,53 @@ static inline bool taken(word address, struct caller caller)
            event_free(block, ORIGIN_FREE, caller);
 }
 
-static uintptr_t make_in_family(size_t size);
+/* Makes a block of the heap that the function works on. Zeroed wherever that heap has a calloc, to
+ * its end, which may lie behind `size`: functions that resize and zero begin at the end of the
+ * block that they are given. */
+static uintptr_t make_in_family(size_t size)
+{
+    static const struct {
+        int zeroing, plain;
+    } makers[] = {{INDEX_je_calloc, INDEX_je_malloc},
+                  {INDEX_tc_calloc, INDEX_tc_malloc},
+                  {INDEX_mi_calloc, INDEX_mi_malloc}};
+    for (size_t i = 0; !shares_heap && i < sizeof makers / sizeof *makers; i++) {
+        if (real_of[makers[i].zeroing] != 0)
+            return ((uintptr_t(*)(size_t, size_t))real_of[makers[i].zeroing])(1, size);
+        if (real_of[makers[i].plain] != 0)
+            return ((uintptr_t(*)(size_t))real_of[makers[i].plain])(size);
+    }
+    return real.calloc != NULL ? (uintptr_t)real.calloc(1, size) : (uintptr_t)real_allocate(size);
+}
 
-/* A block with a place of its own is exchanged for one of the real heap. 0: there is none. */
-static word moved(word address, struct caller caller)
+/* Whether the block has a place of its own and is to be exchanged for one of the real heap. A wrong
+ * one is told, and is none. */
+static bool is_ours(word address, struct caller caller)
 {
     const void *block = (const void *)address;
-    if (!arena_contains(block))
-        return address;
     const struct object *object = arena_object(block);
-    if (object == NULL || object->address != address ||
-        atomic_load(&object->state) != OBJECT_LIVE) {
-        (void)event_free((void *)address, ORIGIN_FREE, caller); /* tells what is wrong with it */
-        return 0;
-    }
-    uintptr_t fresh = make_in_family(object->size);
-    if (fresh != 0) {
-        __builtin_memcpy((void *)fresh, block, object->size);
-        (void)event_free((void *)address, ORIGIN_REALLOC, caller);
-    }
+    if (object != NULL && object->address == address && atomic_load(&object->state) == OBJECT_LIVE)
+        return true;
+    (void)event_free((void *)address, ORIGIN_FREE, caller);
+    return false;
+}
+
+static word copy_in_family(word address)
+{
+    size_t size = arena_object((const void *)address)->size;
+    uintptr_t fresh = make_in_family(size);
+    if (fresh != 0)
+        __builtin_memcpy((void *)fresh, (const void *)address, size);
     return fresh;
 }
 
-/* What makes a block of the heap that the function works on, where that is not malloc's. */
-static uintptr_t make_in_family(size_t size)
+/* The real function had a copy. Where it failed the block is the program's still, unless it asked
+ * for nothing, or for it to be freed then; the copy is left: it may be freed, or not. */
+static word resized(word address, word result, bool ends_anyway, struct caller caller)
 {
-    static const int makers[] = {INDEX_je_malloc, INDEX_tc_malloc, INDEX_mi_malloc};
-    for (size_t i = 0; !shares_heap && i < sizeof makers / sizeof *makers; i++)
-        if (real_of[makers[i]] != 0)
-            return ((uintptr_t(*)(size_t))real_of[makers[i]])(size);
-    return (uintptr_t)real_allocate(size);
+    if (result != 0 || ends_anyway)
+        (void)event_free((void *)address, ORIGIN_REALLOC, caller);
+    return result;
 }
 
 static inline word size_or_zero(word address)
@@ -82,17 +100,41 @@ static inline word size_or_zero(word address)
         if (!taken(block, CALLER_OF_RELAY()))                                                      \
             (void)REAL(name, block, b, c, 0, 0);                                                   \
     }
+#define RESIZE(name, block, size, frees)                                                           \
+    struct caller caller = CALLER_OF_RELAY();                                                      \
+    if (!arena_contains((const void *)(block)))                                                    \
+        return REAL(name, a, b, c, d, e);                                                          \
+    word fresh = is_ours(block, caller) ? copy_in_family(block) : 0, ours = block;                 \
+    if (fresh == 0)                                                                                \
+        return 0;                                                                                  \
+    (block) = fresh;                                                                               \
+    return resized(ours, REAL(name, a, b, c, d, e), (frees) || (size) == 0, caller);
+
 #define HOOK_RESIZE(name)                                                                          \
-    static word hook_##name(word block, word b, word c, word d, word e)                            \
+    static word hook_##name(word a, word b, word c, word d, word e)                                \
     {                                                                                              \
-        word there = moved(block, CALLER_OF_RELAY());                                              \
-        return block != 0 && there == 0 ? 0 : REAL(name, there, b, c, d, e);                       \
+        RESIZE(name, a, b, false)                                                                  \
+    }
+#define HOOK_RESIZE_OR_FREE(name)                                                                  \
+    static word hook_##name(word a, word b, word c, word d, word e)                                \
+    {                                                                                              \
+        RESIZE(name, a, b, true)                                                                   \
     }
 #define HOOK_RESIZE_SECOND(name)                                                                   \
-    static word hook_##name(word heap, word block, word c, word d, word e)                         \
+    static word hook_##name(word a, word b, word c, word d, word e)                                \
     {                                                                                              \
-        word there = moved(block, CALLER_OF_RELAY());                                              \
-        return block != 0 && there == 0 ? 0 : REAL(name, heap, there, c, d, e);                    \
+        RESIZE(name, b, c, false)                                                                  \
+    }
+#define HOOK_RESIZE_SECOND_OR_FREE(name)                                                           \
+    static word hook_##name(word a, word b, word c, word d, word e)                                \
+    {                                                                                              \
+        RESIZE(name, b, c, true)                                                                   \
+    }
+/* A block with a place of its own is as large as was asked for, which is an answer, too. */
+#define HOOK_ROUND(name)                                                                           \
+    static word hook_##name(word size, word flags)                                                 \
+    {                                                                                              \
+        return REAL(name, size, flags, 0, 0, 0) == 0 ? 0 : size;                                   \
     }
 #define HOOK_SIZE(name)                                                                            \
     static word hook_##name(word block, word b)                                                    \
@@ -159,6 +201,22 @@ static bool own_heaps;
         __atomic_store_n(&own_heaps, true, __ATOMIC_RELAXED);                                      \
         return REAL(name, a, b, 0, 0, 0);                                                          \
     }
+/* arena.N.reset and arena.N.destroy end all blocks of an arena at once (jemalloc(3)): once the
+ * program makes arenas, freed blocks are not kept. */
+static bool own_arenas;
+
+static void note_control(const char *name)
+{
+    if (text_begins(name, "arenas.create") || text_begins(name, "arenas.extend"))
+        __atomic_store_n(&own_arenas, true, __ATOMIC_RELAXED);
+}
+
+#define HOOK_CONTROL(name)                                                                         \
+    static word hook_##name(word a, word b, word c, word d, word e)                                \
+    {                                                                                              \
+        note_control((const char *)a);                                                             \
+        return REAL(name, a, b, c, d, e);                                                          \
+    }
 #define HOOK_ASKED(name)                                                                           \
     static word hook_##name(word a, word b)                                                        \
     {                                                                                              \
@@ -184,6 +242,8 @@ static size_t (*usable_behind)(void *address);
 
 static size_t usable_in_main_heap(void *address)
 {
+    if (__atomic_load_n(&own_arenas, __ATOMIC_RELAXED))
+        return 0;
     if (__atomic_load_n(&own_heaps, __ATOMIC_RELAXED)) {
         word heap = REAL(mi_heap_get_backing, 0, 0, 0, 0, 0);
         if ((uint8_t)REAL(mi_heap_contains_block, heap, (word)address, 0, 0, 0) == 0) /* a bool */
@@ -194,8 +254,10 @@ static size_t usable_in_main_heap(void *address)
 
 void family_stand_between(struct allocator *allocator)
 {
-    if (!shares_heap || real_of[INDEX_mi_heap_get_backing] == 0 ||
-        real_of[INDEX_mi_heap_contains_block] == 0)
+    bool mimalloc =
+        real_of[INDEX_mi_heap_get_backing] != 0 && real_of[INDEX_mi_heap_contains_block] != 0;
+    bool jemalloc = real_of[INDEX_mallctl] != 0 || real_of[INDEX_je_mallctl] != 0;
+    if (!shares_heap || !(mimalloc || jemalloc))
         return;
     usable_behind = allocator->usable;
     allocator->usable = allocator->usable_of_new = usable_in_main_heap;

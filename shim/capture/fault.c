@@ -55,11 +55,11 @@ static size_t float_size(const void *state)
 static struct signal_frame *write_frame(char *top, const struct kernel_context *context,
                                         const siginfo_t *info, void (*restorer)(void))
 {
-    size_t size = float_size(context->float_state);
+    size_t size = context->float_state == NULL ? 0 : float_size(context->float_state);
     char *state = (char *)((uintptr_t)(top - size) & ~(uintptr_t)63);
     struct signal_frame *frame =
         (struct signal_frame *)(((uintptr_t)(state - sizeof *frame) & ~(uintptr_t)15) - 8);
-    if (size != 0)
+    if (context->float_state != NULL)
         __builtin_memmove(state, context->float_state, size);
     frame->restorer = restorer;
     frame->context = *context;
@@ -175,6 +175,8 @@ static struct {
 
 bool signals_sample(pid_t tid, struct stack *stack)
 {
+    if (event_waits_in_object(tid, stack))
+        return stack->count > 0;
     siginfo_t info = {0};
     info.si_signo = SIGSEGV;
     info.si_code = SAMPLE_CODE;
@@ -198,22 +200,26 @@ bool signals_sample(pid_t tid, struct stack *stack)
     for (int i = 0; i < 1000 && !atomic_load(&sample.done); i++)
         system_sleep_ms(1);
     abandoned = !atomic_load(&sample.done);
-    if (abandoned)
+    if (abandoned || sample.stack.count == 0)
         return false;
     *stack = sample.stack;
     return true;
 }
 
-static bool answer_sample(const siginfo_t *info, const ucontext_t *context)
+static bool asks_for_sample(int number, const siginfo_t *info)
 {
-    if (info->si_code != SAMPLE_CODE || info->si_value.sival_ptr != &sample)
-        return false;
+    return number == SIGSEGV && info->si_code == SAMPLE_CODE && info->si_value.sival_ptr == &sample;
+}
+
+static void answer_sample(const ucontext_t *context)
+{
     pid_t own = system_thread(); /* a late signal must not take another thread's turn */
-    if (atomic_compare_exchange_strong(&sample.wanted, &own, 0)) {
+    if (!atomic_compare_exchange_strong(&sample.wanted, &own, 0))
+        return;
+    sample.stack.count = 0;
+    if (guard.unwinding == NULL) /* libunwind cannot be entered again where it was interrupted */
         stack_capture_context(&sample.stack, context);
-        atomic_store(&sample.done, true);
-    }
-    return true;
+    atomic_store(&sample.done, true);
 }
 
 static uint64_t register_value(const ucontext_t *context, int number)
@@ -343,9 +349,32 @@ struct arguments {
     ucontext_t *context;
 };
 
+static void mask_faults(int how)
+{
+    uint64_t faults = UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1);
+    (void)system_call4(SYS_rt_sigprocmask, how, (long)&faults, 0, 8);
+}
+
+/* The kernel blocks the signal that it delivers: a fault of our own would end the process without
+ * a word, and no sample could come. */
 static void handle_arguments(struct arguments *arguments)
 {
-    handle(arguments->number, arguments->cancellation, arguments->info, arguments->context);
+    mask_faults(SIG_UNBLOCK);
+    if (asks_for_sample(arguments->number, arguments->info))
+        answer_sample(arguments->context);
+    else
+        handle(arguments->number, arguments->cancellation, arguments->info, arguments->context);
+}
+
+/* On the shim's stack, come from the program's signal stack. The kernel writes the next signal's
+ * frame at the top of a signal stack that the thread is not on (kernel/signal.c, sigsp()): there
+ * lies the one we were entered with, and what the program was doing. So ours is the signal stack
+ * until the end of the handler, where the kernel sets the program's again. */
+static void handle_on_own_stack(struct arguments *arguments)
+{
+    stack_t ours = {.ss_sp = guard.block->signal_stack, .ss_size = THREAD_SIGNAL_STACK_SIZE};
+    (void)system_call3(SYS_sigaltstack, (long)&ours, 0, 0);
+    handle_arguments(arguments);
 }
 
 /* Calls the function on another stack; rbp keeps the way back, for the unwinder too. */
@@ -377,8 +406,9 @@ void signals_handle_fault(int number, siginfo_t *info, void *context)
 {
     ucontext_t *interrupted = context;
     uintptr_t at = (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
-    uintptr_t go_on = probe_fault(at);
-    if (go_on == 0)
+    bool by_access = (number == SIGSEGV || number == SIGBUS) && info->si_code > 0; /* not sent */
+    uintptr_t go_on = by_access ? probe_fault(at) : 0;
+    if (go_on == 0 && by_access)
         go_on = entry_fault(at);
     if (go_on != 0) {
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)go_on;
@@ -387,14 +417,14 @@ void signals_handle_fault(int number, siginfo_t *info, void *context)
     int saved = errno, cancellation;
     /* Unwinding opens files, which would let a pending cancellation act inside the report. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
-    if (!(number == SIGSEGV && answer_sample(info, context))) {
-        struct arguments arguments = {number, cancellation, info, context};
-        /* A signal stack of the program may be too small for a report. */
-        if (guard.block != NULL && !signals_on_own_stack(&arguments))
-            call_on(guard.block->signal_stack + THREAD_SIGNAL_STACK_SIZE, handle_arguments,
-                    &arguments);
-        else
-            handle_arguments(&arguments);
+    struct arguments arguments = {number, cancellation, info, context};
+    /* A signal stack of the program may be too small for a report. */
+    if (guard.block != NULL && !signals_on_own_stack(&arguments)) {
+        mask_faults(SIG_BLOCK); /* until the signal stack is ours */
+        call_on(guard.block->signal_stack + THREAD_SIGNAL_STACK_SIZE, handle_on_own_stack,
+                &arguments);
+    } else {
+        handle_arguments(&arguments);
     }
     (void)pthread_setcancelstate(cancellation, NULL);
     errno = saved;

@@ -7,6 +7,7 @@
 
 #include "base/filter.h"
 #include "base/output.h"
+#include "base/owner.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "event/descriptor.h"
@@ -41,54 +42,107 @@ static void tell_losses(void)
     report_add_off("what the program's seccomp filter forbids");
 }
 
-/* Words first: writing may be forbidden, too. */
-static void note(const struct sock_fprog *program)
-{
-    if (!guard_active || program == NULL || !guard_enter())
-        return;
-    filter_note(program);
-    tell_losses();
-    guard_leave();
-}
+/* A filter on its way into the kernel. What it refuses must be known before, since no call may come
+ * in between; whether it came into force, only the kernel can say. */
+struct attempt {
+    bool noted, strict;
+    struct filter_marks marks;
+};
 
-void filters_prctl(int option, unsigned long mode, const void *program)
+/* A child that shares our memory has its own filters; what is noted here is its parent's. */
+static void begin(struct attempt *attempt, unsigned long mode, const void *program)
 {
-    if (option != PR_SET_SECCOMP)
+    *attempt = (struct attempt){.strict = mode == SECCOMP_MODE_STRICT};
+    if ((mode != SECCOMP_MODE_FILTER && !attempt->strict) || owner_is_other() || !guard_enter())
         return;
-    if (mode == SECCOMP_MODE_FILTER) {
-        note(program);
-    } else if (mode == SECCOMP_MODE_STRICT && guard_active && guard_enter()) {
+    attempt->noted = true;
+    if (attempt->strict) {
         /* It forbids even reading the time stamp counter (prctl(2), PR_SET_TSC). */
         output_tell_once("the program enters seccomp's strict mode: nothing is watched any more",
                          NULL);
-        filter_note_strict();
+        filter_note_strict(&attempt->marks);
         guard_active = false;
+    } else {
+        filter_note(program, &attempt->marks);
+    }
+    guard_leave();
+}
+
+static void conclude(const struct attempt *attempt, bool taken)
+{
+    if (!attempt->noted)
+        return;
+    if (!taken)
+        filter_take_back(&attempt->marks);
+    if (attempt->strict)
+        guard_active = !taken;
+    else if (taken && guard_enter()) {
+        tell_losses();
         guard_leave();
     }
 }
 
-/* For the code below. */
-void *filters_syscall_next __attribute__((visibility("hidden")));
-void *filters_before_syscall(long number, long operation, long flags, const void *program)
+int filters_prctl(unsigned long mode, unsigned long program, unsigned long c, unsigned long d)
+{
+    struct attempt attempt;
+    begin(&attempt, mode, (const void *)program);
+    int result = real.prctl(PR_SET_SECCOMP, mode, program, c, d);
+    conclude(&attempt, result == 0);
+    return result;
+}
+
+/* syscall(SYS_seccomp, ...) */
+long filters_seccomp(long number, unsigned operation, unsigned flags, const void *program)
     __attribute__((visibility("hidden")));
 
-void *filters_before_syscall(long number, long operation, long flags, const void *program)
+long filters_seccomp(long number, unsigned operation, unsigned flags, const void *program)
 {
-    (void)flags;
+    struct attempt attempt = {0};
     real_need();
-    if (number == SYS_seccomp && operation == SECCOMP_SET_MODE_FILTER)
-        note(program);
-    else if (number == SYS_seccomp && operation == SECCOMP_SET_MODE_STRICT)
-        filters_prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, NULL);
-    else if (number == SYS_vfork || number == SYS_clone3 ||
-             (number == SYS_clone && (operation & CLONE_THREAD) == 0))
+    if (operation == SECCOMP_SET_MODE_FILTER || operation == SECCOMP_SET_MODE_STRICT)
+        begin(&attempt,
+              operation == SECCOMP_SET_MODE_FILTER ? SECCOMP_MODE_FILTER : SECCOMP_MODE_STRICT,
+              program);
+    long result = real.syscall(number, operation, flags, program);
+    /* With SECCOMP_FILTER_FLAG_TSYNC: the thread that could not; with ..._NEW_LISTENER: a
+     * descriptor. */
+    conclude(&attempt, result == 0 || (result > 0 && (flags & SECCOMP_FILTER_FLAG_TSYNC) == 0));
+    return result;
+}
+
+/* syscall(SYS_read or SYS_write, ...): libunwind asks in this way, too, see stack_is_unwinder(). */
+long filters_transfer(long number, long descriptor, void *buffer, size_t size)
+    __attribute__((visibility("hidden")));
+
+long filters_transfer(long number, long descriptor, void *buffer, size_t size)
+{
+    if (size == 1 && stack_is_unwinder((uintptr_t)__builtin_return_address(0))) {
+        if (number == SYS_write)
+            return stack_probe(buffer);
+        errno = EAGAIN; /* its pipe is empty */
+        return -1;
+    }
+    real_need();
+    return real.syscall(number, descriptor, buffer, size);
+}
+
+/* For the code below. */
+void *filters_syscall_next __attribute__((visibility("hidden")));
+void *filters_before_syscall(long number, long flags) __attribute__((visibility("hidden")));
+
+void *filters_before_syscall(long number, long flags)
+{
+    real_need();
+    if (number == SYS_vfork || number == SYS_clone3 ||
+        (number == SYS_clone && (flags & CLONE_THREAD) == 0))
         event_sharing_child();
     __builtin_memcpy(&filters_syscall_next, &real.syscall, sizeof filters_syscall_next);
     return filters_syscall_next;
 }
 
 /* A jump, not a call: some calls made this way (clone, vfork) return on another stack, or twice. */
-_Static_assert(SYS_seccomp == 317 && SYS_clone == 56 && SYS_vfork == 58 && SYS_clone3 == 435,
+_Static_assert(SYS_seccomp == 317 && SYS_clone == 56 && SYS_vfork == 58 && SYS_clone3 == 435 &&
+                   SYS_read == 0 && SYS_write == 1,
                "as below");
 __asm__(".pushsection .text\n"
         ".globl syscall\n"
@@ -96,7 +150,9 @@ __asm__(".pushsection .text\n"
         "syscall:\n"
         ".cfi_startproc\n"
         "cmp $317, %rdi\n"
-        "je 1f\n"
+        "je filters_seccomp\n"
+        "cmp $2, %rdi\n"
+        "jb filters_transfer\n"
         "cmp $56, %rdi\n"
         "je 1f\n"
         "cmp $58, %rdi\n"

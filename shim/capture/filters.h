@@ -2,7 +2,7 @@
 #ifndef OUTLIVE_CAPTURE_FILTERS_H
 #define OUTLIVE_CAPTURE_FILTERS_H
 
-/* Before prctl with these arguments. */
-void filters_prctl(int option, unsigned long mode, const void *program);
+/* prctl(PR_SET_SECCOMP, ...), the call itself included. */
+int filters_prctl(unsigned long mode, unsigned long program, unsigned long c, unsigned long d);
 
 #endif

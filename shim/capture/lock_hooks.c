@@ -2,6 +2,7 @@
  * poison in a lock word would make the real function hang. What a thread takes is noted after the
  * call, what it releases before it, and nothing of a lock is read after its release. */
 #include "capture/lock_look.h"
+#include "registry/wait.h"
 
 #include <errno.h>
 
@@ -21,6 +22,7 @@ static inline bool is_taken(int result)
 }
 
 #define IS_MUTEX(lock) (LOCK_SORT(lock) == LOCK_MUTEX)
+#define WAIT_FOR(lock) wait_for_lock(LOCK_SORT(lock))
 
 #define LOOK(lock, name)                                                                           \
     if (__builtin_expect(lock_is_suspicious(lock), 0))                                             \
@@ -36,11 +38,10 @@ static inline bool is_taken(int result)
         struct thread_touch *touch =                                                               \
             kept(event_destroying(), lock, IS_MUTEX(lock), #name, CALLER_HERE());                  \
         if (waits)                                                                                 \
-            wait =                                                                                 \
-                held_lock_wait_begin(&before, lock, LOCK_SORT(lock), NULL, #name, CALLER_HERE());  \
+            wait = wait_begin(&before, WAIT_FOR(lock), #name, lock, NULL, CALLER_HERE());          \
         int result = real.name arguments;                                                          \
         if (waits)                                                                                 \
-            held_lock_wait_end(wait, &before);                                                     \
+            wait_end(wait, &before);                                                               \
         event_touch_end(touch);                                                                    \
         if (is_taken(result))                                                                      \
             event_lock_taken(lock, how, CALLER_HERE());                                            \
@@ -78,13 +79,21 @@ static inline bool is_taken(int result)
         event_waited();                                                                            \
         struct thread_touch *touch =                                                               \
             kept(guard_active, taken, IS_MUTEX(taken), #name, CALLER_HERE());                      \
-        struct thread_wait *wait =                                                                 \
-            held_lock_wait_begin(&before, object, LOCK_SORT(object),                               \
-                                 IS_MUTEX(taken) ? taken : NULL, #name, CALLER_HERE());            \
+        struct thread_wait *wait = wait_begin(&before, WAIT_FOR(object), #name, object,            \
+                                              IS_MUTEX(taken) ? taken : NULL, CALLER_HERE());      \
         int result = real.name arguments;                                                          \
-        held_lock_wait_end(wait, &before);                                                         \
+        wait_end(wait, &before);                                                                   \
         event_touch_end(touch);                                                                    \
         return result;                                                                             \
+    }
+
+#define SIGNAL_HOOK(name, parameters, arguments, object)                                           \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        LOOK(object, name)                                                                         \
+        real_need();                                                                               \
+        wait_note_signal(object);                                                                  \
+        return real.name arguments;                                                                \
     }
 
 typedef const struct timespec *until;
@@ -102,8 +111,8 @@ WAIT_HOOK(pthread_cond_timedwait, (pthread_cond_t * condition, pthread_mutex_t *
 WAIT_HOOK(pthread_cond_clockwait,
           (pthread_cond_t * condition, pthread_mutex_t *mutex, clockid_t clock, until end),
           (condition, mutex, clock, end), condition, mutex)
-TELL_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
-TELL_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
+SIGNAL_HOOK(pthread_cond_signal, (pthread_cond_t * condition), (condition), condition)
+SIGNAL_HOOK(pthread_cond_broadcast, (pthread_cond_t * condition), (condition), condition)
 TAKE_HOOK(pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock), lock, HELD_READ, false)
 TAKE_HOOK(pthread_rwlock_timedrdlock, (pthread_rwlock_t * lock, until end), (lock, end), lock,
           HELD_READ, true)
@@ -120,7 +129,7 @@ TELL_HOOK(sem_trywait, (sem_t * semaphore), (semaphore), semaphore)
 WAIT_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore, semaphore)
 WAIT_HOOK(sem_clockwait, (sem_t * semaphore, clockid_t clock, until end), (semaphore, clock, end),
           semaphore, semaphore)
-TELL_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
+SIGNAL_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
 WAIT_HOOK(pthread_barrier_wait, (pthread_barrier_t * barrier), (barrier), barrier, barrier)
 TAKE_HOOK(mtx_lock, (mtx_t * mutex), (mutex), mutex, HELD_MUTEX, true)
 TAKE_HOOK(mtx_trylock, (mtx_t * mutex), (mutex), mutex, HELD_MUTEX, false)
@@ -129,8 +138,8 @@ RELEASE_HOOK(mtx_unlock, (mtx_t * mutex), (mutex), mutex)
 WAIT_HOOK(cnd_wait, (cnd_t * condition, mtx_t *mutex), (condition, mutex), condition, mutex)
 WAIT_HOOK(cnd_timedwait, (cnd_t * condition, mtx_t *mutex, until end), (condition, mutex, end),
           condition, mutex)
-TELL_HOOK(cnd_signal, (cnd_t * condition), (condition), condition)
-TELL_HOOK(cnd_broadcast, (cnd_t * condition), (condition), condition)
+SIGNAL_HOOK(cnd_signal, (cnd_t * condition), (condition), condition)
+SIGNAL_HOOK(cnd_broadcast, (cnd_t * condition), (condition), condition)
 
 /* Locks that wait for ever. The lock may die between the look and the wait, and a poisoned one is
  * never released: so the wait is cut into seconds, with a look after each. A waiter changes the
@@ -147,8 +156,7 @@ static inline bool died_meanwhile(const void *lock)
         struct thread_wait before;                                                                 \
         event_waited();                                                                            \
         struct thread_touch *touch = kept(true, lock, IS_MUTEX(lock), #name, caller);              \
-        struct thread_wait *wait =                                                                 \
-            held_lock_wait_begin(&before, lock, LOCK_SORT(lock), NULL, #name, caller);             \
+        struct thread_wait *wait = wait_begin(&before, WAIT_FOR(lock), #name, lock, NULL, caller); \
         int result;                                                                                \
         for (;;) {                                                                                 \
             struct timespec end;                                                                   \
@@ -162,7 +170,7 @@ static inline bool died_meanwhile(const void *lock)
             if (died_meanwhile(lock))                                                              \
                 event_lock_slow(lock, false, #name, caller);                                       \
         }                                                                                          \
-        held_lock_wait_end(wait, &before);                                                         \
+        wait_end(wait, &before);                                                                   \
         event_touch_end(touch);                                                                    \
         return result;                                                                             \
     }                                                                                              \
@@ -170,7 +178,8 @@ static inline bool died_meanwhile(const void *lock)
     {                                                                                              \
         LOOK(lock, name)                                                                           \
         real_need();                                                                               \
-        if (__builtin_expect(!guard_active || real.clocked == NULL, 0))                            \
+        if (__builtin_expect(!guard_active, 0) ||                                                  \
+            real_is_missing((const void *)(uintptr_t)real.clocked))                                \
             return real.name(lock);                                                                \
         int result = EBUSY;                                                                        \
         if (__builtin_expect(!event_destroying() || !arena_contains(lock), 1))                     \

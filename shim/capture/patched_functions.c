@@ -163,12 +163,30 @@ static uint64_t hash_path(const char *path)
     return hash_bytes(UINT64_C(0xcbf29ce484222325), path, text_length(path));
 }
 
+/* Of what is there: a symbol may tell any size. To the last byte: short functions go into their
+ * trampolines whole. Aligned words lie on one page, so what follows the function is no hindrance.
+ */
+static uint64_t hash_body(uint64_t hash, uintptr_t start, size_t size)
+{
+    enum { LONGEST = 64 * 1024 };
+    uint64_t word;
+    uintptr_t end = start + (size > LONGEST ? LONGEST : size);
+    for (uintptr_t at = start & -sizeof word; at < end; at += sizeof word) {
+        if (!probe_word((const void *)at, &word))
+            break;
+        size_t first = at < start ? start - at : 0;
+        size_t last = end - at < sizeof word ? end - at : sizeof word;
+        hash = hash_bytes(hash, (const char *)&word + first, last - first);
+    }
+    return hash;
+}
+
 static uint64_t hash_code(uint32_t first, uint32_t count)
 {
     uint64_t hash = count;
     for (uint32_t i = first; i < first + count; i++) {
         hash = hash_bytes(hash, &entry_table[i].function, sizeof entry_table[i].function);
-        hash = hash_bytes(hash, (const void *)entry_table[i].function, entry_table[i].size);
+        hash = hash_body(hash, entry_table[i].function, entry_table[i].size);
     }
     return hash;
 }
@@ -264,13 +282,15 @@ static bool lost_patches(const struct looked_at *module)
     return i < end && !patch_is_installed(&entry_table[i]);
 }
 
+/* The one that is there, or else one that was there before. */
 static struct looked_at *find_module(const struct link_map *object, uint64_t path)
 {
+    struct looked_at *found = NULL;
     for (uint32_t i = 0; i < module_count; i++)
         if (modules[i].dynamic == object->l_ld && modules[i].bias == object->l_addr &&
-            modules[i].path == path)
-            return &modules[i];
-    return NULL;
+            modules[i].path == path && (found == NULL || modules[i].present))
+            found = &modules[i];
+    return found;
 }
 
 static struct looked_at *new_module(void)
@@ -321,7 +341,7 @@ static void look_at_all(bool unused)
     for (const struct link_map *object = symbol_objects(); object != NULL; object = object->l_next)
         if (object == symbol_objects())
             look_at(object, "/proc/self/exe", unused);
-        else if (object->l_name[0] == '/' && !ends_known(object->l_name) && is_cplusplus(object))
+        else if (object->l_name[0] != '\0' && !ends_known(object->l_name) && is_cplusplus(object))
             look_at(object, object->l_name, unused);
 }
 

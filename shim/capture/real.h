@@ -61,6 +61,7 @@ void _ZdaPvmSt11align_val_t(void *address, size_t size, size_t alignment);
 void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *address, size_t alignment, const void *nothrow);
 void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *address, size_t alignment, const void *nothrow);
 void __cxa_pure_virtual(void *self);
+void _ZSt9terminatev(void);
 ssize_t __read_chk(int descriptor, void *buffer, size_t size, size_t room);
 ssize_t __pread_chk(int descriptor, void *buffer, size_t size, off_t offset, size_t room);
 ssize_t __pread64_chk(int descriptor, void *buffer, size_t size, off_t offset, size_t room);
@@ -104,6 +105,9 @@ static inline void real_need(void)
     if (__builtin_expect(real.free == NULL, 0))
         real_resolve();
 }
+
+/* This libc does not have it: the table holds a function that fails with ENOSYS. */
+bool real_is_missing(const void *function);
 
 #define REAL_EARLY_SIZE ((size_t)64 * 1024)
 

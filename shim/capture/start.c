@@ -15,6 +15,7 @@
 #include "base/output.h"
 #include "base/text.h"
 #include "event/event.h"
+#include "event/lock.h"
 #include "patch/patch.h"
 #include "report/names.h"
 #include "report/picture.h"
@@ -208,6 +209,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     struct allocator allocator = {real.free, real.malloc_usable_size, real.malloc_usable_size,
                                   allocator_is_caller, allocator_is_new};
     bool heap = found.seen;
+    const char *heap_file = real_file_of((const void *)(uintptr_t)real.malloc);
+    event_locks_unwind = heap_file != NULL && text_find(heap_file, "/libc.so") != NULL;
     if (!heap) {
         report_heap_is_blind();
         report_add_off("heap (the program defines its own malloc)");

@@ -1,13 +1,15 @@
-/* Thread hooks: creation, joining and ending of threads. A thread enters the program's start
- * routine through the shim; its end is told by a key destructor that runs in the last round, after
- * the program's own. */
+/* Thread hooks: creation, joining, ending and other uses of threads. A thread enters the program's
+ * start routine through the shim; its end is told by a key destructor that runs in the last round,
+ * after the program's own. */
 #include "capture/filters.h"
 #include "capture/real.h"
 #include "capture/signals.h"
 #include "capture/threads.h"
 
 #include "base/memory.h"
+#include "base/probe.h"
 #include "event/event.h"
+#include "registry/wait.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -100,23 +102,30 @@ static void *run_c11_on_ours(void *opaque)
 
 static struct thread *told_creation(void *entry, void *argument, struct caller caller)
 {
-    if (!guard_enter())
+    if (!guard_enter()) {
+        if (guard_active) /* a handle from before the start was no other thread's */
+            thread_created_unseen();
         return NULL;
+    }
     struct thread *thread = event_thread_create(entry, argument, THREAD_CREATED, caller);
     if (thread != NULL)
         thread->inherited_blocked = guard.blocked;
+    else
+        thread_created_unseen();
     guard_leave();
     return thread;
 }
 
-static void tell_result(struct thread *thread, bool made, pthread_t handle)
+/* The new thread may have freed what holds the handle. Then it has told its handle itself. */
+static void tell_result(struct thread *thread, bool made, const void *place)
 {
+    uint64_t handle;
     if (!guard_enter())
         return;
-    if (made)
-        thread_set_handle(thread, handle);
-    else
+    if (!made)
         thread_failed(thread);
+    else if (probe_word(place, &handle))
+        thread_set_handle(thread, (pthread_t)handle);
     guard_leave();
 }
 
@@ -145,7 +154,7 @@ EXPORT int pthread_create(pthread_t *handle, const pthread_attr_t *attributes,
     }
     if (result != 0)
         result = real.pthread_create(handle, attributes, run_posix, thread);
-    tell_result(thread, result == 0, result == 0 ? *handle : 0);
+    tell_result(thread, result == 0, handle);
     return result;
 }
 
@@ -167,109 +176,93 @@ EXPORT int thrd_create(thrd_t *handle, thrd_start_t entry, void *argument)
     }
     if (result != thrd_success)
         result = real.thrd_create(handle, run_c11, thread);
-    tell_result(thread, result == thrd_success, result == thrd_success ? *handle : 0);
+    tell_result(thread, result == thrd_success, handle);
     return result;
 }
 
-static struct thread *joining(pthread_t handle)
-{
-    if (!guard_enter())
-        return NULL;
-    struct thread *thread = thread_of_handle(handle);
-    if (thread != NULL)
-        thread_joining(thread);
-    guard_leave();
-    return thread;
-}
+/* POSIX: what a call on a handle whose thread is no more may answer. */
+#define GONE ESRCH
 
-/* stack: of the thread, whose record may be another's after the call that joins it. */
-static void joined(struct thread *thread, struct thread_stack *stack, bool ok, struct caller caller)
-{
-    if (thread == NULL || !guard_enter())
-        return;
-    thread_join_ended(thread, ok);
-    if (ok && stack != NULL)
-        thread_stack_joined(stack, stack_keep(caller));
-    guard_leave();
-}
-
-static struct thread_stack *stack_of(const struct thread *thread)
-{
-    return thread == NULL ? NULL : thread->stack;
-}
-
-#define JOIN_HOOK(name, parameters, arguments)                                                     \
+/* has_end: it does not wait for ever. */
+#define JOIN_HOOK(name, has_end, parameters, arguments, refusal)                                   \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         real_need();                                                                               \
-        struct thread *thread = joining(handle);                                                   \
-        struct thread_stack *stack = stack_of(thread);                                             \
+        struct join join = event_join_begins(handle, has_end, #name, CALLER_HERE());               \
+        if (__builtin_expect(join.gone, 0))                                                        \
+            return refusal;                                                                        \
         event_waited();                                                                            \
+        struct thread_wait before, *wait = wait_begin_join(&before, handle, join.reference,        \
+                                                           has_end, #name, CALLER_HERE());         \
         int failure = real.name arguments;                                                         \
-        joined(thread, stack, failure == 0, CALLER_HERE());                                        \
+        wait_end(wait, &before);                                                                   \
+        event_join_ended(&join, failure, #name, CALLER_HERE());                                    \
         return failure;                                                                            \
     }
 
-JOIN_HOOK(pthread_join, (pthread_t handle, void **result), (handle, result))
-JOIN_HOOK(pthread_tryjoin_np, (pthread_t handle, void **result), (handle, result))
-JOIN_HOOK(pthread_timedjoin_np, (pthread_t handle, void **result, const struct timespec *end),
-          (handle, result, end))
-JOIN_HOOK(pthread_clockjoin_np,
+JOIN_HOOK(pthread_join, false, (pthread_t handle, void **result), (handle, result), GONE)
+JOIN_HOOK(pthread_tryjoin_np, true, (pthread_t handle, void **result), (handle, result), GONE)
+JOIN_HOOK(pthread_timedjoin_np, true, (pthread_t handle, void **result, const struct timespec *end),
+          (handle, result, end), GONE)
+JOIN_HOOK(pthread_clockjoin_np, true,
           (pthread_t handle, void **result, clockid_t clock, const struct timespec *end),
-          (handle, result, clock, end))
-JOIN_HOOK(thrd_join, (thrd_t handle, int *result), (handle, result))
+          (handle, result, clock, end), GONE)
+JOIN_HOOK(thrd_join, false, (thrd_t handle, int *result), (handle, result), thrd_error)
 _Static_assert(thrd_success == 0, "thrd_join tells success as pthread_join does");
 
-/* Before the call: after it the handle may be another thread's. Its stack, if that is ours. */
-static struct thread_stack *detaching(pthread_t handle)
-{
-    if (!guard_enter())
-        return NULL;
-    struct thread *thread = thread_of_handle(handle);
-    struct thread_stack *stack = stack_of(thread);
-    if (thread != NULL)
-        thread_detached(thread);
-    guard_leave();
-    return stack;
-}
-
-static void detached(struct thread_stack *stack, bool ok)
-{
-    if (stack == NULL || !ok || !guard_enter())
-        return;
-    thread_stack_detached(stack);
-    guard_leave();
-}
-
-EXPORT int pthread_detach(pthread_t handle)
-{
-    real_need();
-    struct thread_stack *stack = detaching(handle);
-    int failure = real.pthread_detach(handle);
-    detached(stack, failure == 0);
-    return failure;
-}
-
-EXPORT int thrd_detach(thrd_t handle)
-{
-    real_need();
-    struct thread_stack *stack = detaching(handle);
-    int failure = real.thrd_detach(handle);
-    detached(stack, failure == thrd_success);
-    return failure;
-}
-
-EXPORT int pthread_cancel(pthread_t handle)
-{
-    real_need();
-    if (guard_enter()) {
-        struct thread *thread = thread_of_handle(handle);
-        if (thread != NULL)
-            thread_cancelled(thread);
-        guard_leave();
+/* Functions that take a handle. A detaching is told before: after it the handle may be another
+ * thread's. */
+#define HANDLE_HOOK(name, use, parameters, arguments, refusal)                                     \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        int result = refusal;                                                                      \
+        real_need();                                                                               \
+        thread_stack_asks(handle);                                                                 \
+        if (__builtin_expect(!event_handle_used(handle, use, #name, CALLER_HERE()), 1))            \
+            result = real.name arguments;                                                          \
+        thread_stack_asked();                                                                      \
+        return result;                                                                             \
     }
-    return real.pthread_cancel(handle);
-}
+
+#define DETACH_HOOK(name, type, refusal)                                                           \
+    EXPORT int name(type handle)                                                                   \
+    {                                                                                              \
+        int failure = refusal;                                                                     \
+        real_need();                                                                               \
+        struct thread_stack *stack = event_stack_of(handle);                                       \
+        thread_stack_asks(handle);                                                                 \
+        if (__builtin_expect(!event_handle_used(handle, HANDLE_DETACHED, #name, CALLER_HERE()),    \
+                             1))                                                                   \
+            failure = real.name(handle);                                                           \
+        thread_stack_asked();                                                                      \
+        event_detached(stack, failure == 0);                                                       \
+        return failure;                                                                            \
+    }
+
+DETACH_HOOK(pthread_detach, pthread_t, GONE)
+DETACH_HOOK(thrd_detach, thrd_t, thrd_error)
+HANDLE_HOOK(pthread_cancel, HANDLE_CANCELLED, (pthread_t handle), (handle), GONE)
+HANDLE_HOOK(pthread_kill, HANDLE_USED, (pthread_t handle, int number), (handle, number), GONE)
+HANDLE_HOOK(pthread_sigqueue, HANDLE_USED, (pthread_t handle, int number, const union sigval value),
+            (handle, number, value), GONE)
+HANDLE_HOOK(pthread_getcpuclockid, HANDLE_USED, (pthread_t handle, clockid_t *clock),
+            (handle, clock), GONE)
+HANDLE_HOOK(pthread_getname_np, HANDLE_USED, (pthread_t handle, char *name, size_t size),
+            (handle, name, size), GONE)
+HANDLE_HOOK(pthread_setaffinity_np, HANDLE_USED,
+            (pthread_t handle, size_t size, const cpu_set_t *processors),
+            (handle, size, processors), GONE)
+HANDLE_HOOK(pthread_getaffinity_np, HANDLE_USED,
+            (pthread_t handle, size_t size, cpu_set_t *processors), (handle, size, processors),
+            GONE)
+HANDLE_HOOK(pthread_setschedparam, HANDLE_USED,
+            (pthread_t handle, int policy, const struct sched_param *parameters),
+            (handle, policy, parameters), GONE)
+HANDLE_HOOK(pthread_getschedparam, HANDLE_USED,
+            (pthread_t handle, int *policy, struct sched_param *parameters),
+            (handle, policy, parameters), GONE)
+HANDLE_HOOK(pthread_setschedprio, HANDLE_USED, (pthread_t handle, int priority), (handle, priority),
+            GONE)
 
 static void note_exit(struct caller caller)
 {
@@ -312,6 +305,9 @@ static void note_name(struct thread *thread, const char *name)
 EXPORT int pthread_setname_np(pthread_t handle, const char *name)
 {
     real_need();
+    if (__builtin_expect(
+            event_handle_used(handle, HANDLE_USED, "pthread_setname_np", CALLER_HERE()), 0))
+        return GONE;
     int failure = real.pthread_setname_np(handle, name);
     if (failure == 0 && guard_enter()) {
         note_name(thread_of_handle(handle), name);
@@ -328,7 +324,8 @@ EXPORT int prctl(int option, ...)
                   c = va_arg(list, unsigned long), d = va_arg(list, unsigned long);
     va_end(list);
     real_need();
-    filters_prctl(option, a, (const void *)b);
+    if (option == PR_SET_SECCOMP)
+        return filters_prctl(a, b, c, d);
     int result = real.prctl(option, a, b, c, d);
     if (option == PR_SET_NAME && result == 0 && guard_enter()) {
         note_name(thread_current(), (const char *)a);
@@ -338,34 +335,65 @@ EXPORT int prctl(int option, ...)
 }
 
 /* SIGEV_THREAD: libc makes the thread itself, and blocks signals in it. The notification goes
- * through the shim, so that the thread is known and can fault. One entry a timer, oldest reused:
- * notifications of a deleted timer may still be under way. */
+ * through the shim, so that the thread is known and can fault. One entry a timer; those of deleted
+ * timers are used again, oldest first: notifications may still be under way. Where none is free the
+ * timer is the program's and libc's alone. */
 #define TIMERS 1024
+#define TAKEN UINT64_MAX
 static struct timer {
+    _Atomic uint64_t freed;   /* TAKEN, or counted on by each deletion */
+    _Atomic uintptr_t handle; /* the timer_t, once it is known */
     void (*notify)(union sigval);
     union sigval value;
     uint32_t stack;
     thread_reference creator;
 } timers[TIMERS];
-static _Atomic uint32_t next_timer;
+static _Atomic uint64_t deletions;
+
+static struct timer *take_timer(void)
+{
+    for (;;) {
+        struct timer *oldest = NULL;
+        uint64_t freed = TAKEN;
+        for (size_t i = 0; i < TIMERS; i++) {
+            uint64_t since = atomic_load_explicit(&timers[i].freed, memory_order_relaxed);
+            if (since < freed) {
+                oldest = &timers[i];
+                freed = since;
+            }
+        }
+        if (oldest == NULL)
+            return NULL;
+        if (atomic_compare_exchange_strong(&oldest->freed, &freed, TAKEN))
+            return oldest;
+    }
+}
+
+static void give_timer(struct timer *timer)
+{
+    atomic_store(&timer->handle, 0);
+    atomic_store(&timer->freed, atomic_fetch_add(&deletions, 1) + 1);
+}
 
 static void notified(union sigval which)
 {
-    struct timer timer = timers[which.sival_int];
+    struct timer *timer = &timers[which.sival_int];
+    void (*notify)(union sigval) = timer->notify;
+    union sigval value = timer->value;
     event_timer_fired((uint32_t)which.sival_int);
     if (guard_enter()) {
         struct thread *thread = thread_current();
         if (thread != NULL) {
             thread->origin = THREAD_TIMER;
             thread->keeps_libc_signals = false;
-            thread->start_stack = timer.stack;
-            thread->creator = timer.creator;
-            __builtin_memcpy(&thread->entry, &timer.notify, sizeof thread->entry);
+            thread->start_stack = timer->stack;
+            thread->creator = timer->creator;
+            __builtin_memcpy(&thread->entry, &notify, sizeof thread->entry);
         }
         signals_open_faults();
         guard_leave();
     }
-    timer.notify(timer.value);
+    notify(value);
     thread_ending(THREAD_RETURNED);
 }
 
@@ -374,21 +402,40 @@ EXPORT int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
     real_need();
     if (event == NULL || event->sigev_notify != SIGEV_THREAD || !guard_enter())
         return real.timer_create(clock, event, timer);
-    uint32_t number = atomic_fetch_add(&next_timer, 1) % TIMERS;
-    struct thread *creator = thread_current();
-    timers[number] =
-        (struct timer){event->sigev_notify_function, event->sigev_value, stack_keep(CALLER_HERE()),
-                       creator == NULL ? 0 : creator->reference};
+    struct timer *entry = take_timer();
+    if (entry != NULL) {
+        struct thread *creator = thread_current();
+        entry->notify = event->sigev_notify_function;
+        entry->value = event->sigev_value;
+        entry->stack = stack_keep(CALLER_HERE());
+        entry->creator = creator == NULL ? 0 : creator->reference;
+    }
     guard_leave();
+    if (entry == NULL)
+        return real.timer_create(clock, event, timer);
     struct sigevent ours = *event;
     ours.sigev_notify_function = notified;
     ours.sigev_value.sival_ptr = NULL;
-    ours.sigev_value.sival_int = (int)number;
+    ours.sigev_value.sival_int = (int)(entry - timers);
     uintptr_t notify = (uintptr_t)event->sigev_notify_function;
     int result = real.timer_create(clock, &ours, timer);
-    if (result == 0 && atomic_load(&library_any_opened)) {
-        event_callback(CALLBACK_TIMER, number, notify, CALLER_HERE());
-        event_timer_made(number, (uintptr_t)*timer);
+    uint64_t handle;
+    if (result != 0) {
+        give_timer(entry);
+    } else if (guard_active && probe_word(timer, &handle)) { /* as in tell_result() */
+        atomic_store(&entry->handle, handle);
+        if (atomic_load(&library_any_opened)) {
+            event_callback(CALLBACK_TIMER, (uint32_t)(entry - timers), notify, CALLER_HERE());
+            event_timer_made((uint32_t)(entry - timers), handle);
+        }
     }
     return result;
+}
+
+void threads_timer_deleted(timer_t timer)
+{
+    for (size_t i = 0; timer != NULL && i < TIMERS; i++)
+        if (atomic_load_explicit(&timers[i].handle, memory_order_relaxed) == (uintptr_t)timer &&
+            atomic_load(&timers[i].freed) == TAKEN)
+            give_timer(&timers[i]);
 }

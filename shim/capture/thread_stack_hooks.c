@@ -51,21 +51,15 @@ void thread_stack_tell(struct thread *thread, struct thread_stack *stack, bool m
     guard_leave();
 }
 
-/* libc blocks all signals before it looks at the thread (nptl/pthread_kill.c): a fault there, where
- * the record is dead, would be the end. */
-EXPORT int pthread_kill(pthread_t handle, int number)
-{
-    real_need();
-    if (event_handle_is_dead(handle, "pthread_kill", CALLER_HERE()))
-        return ESRCH;
-    return real.pthread_kill(handle, number);
-}
-
 /* For libc a stack that it was given has no guard. */
 EXPORT int pthread_getattr_np(pthread_t handle, pthread_attr_t *attributes)
 {
     real_need();
-    int failure = real.pthread_getattr_np(handle, attributes);
+    int failure = ESRCH;
+    thread_stack_asks(handle);
+    if (!event_handle_used(handle, HANDLE_USED, "pthread_getattr_np", CALLER_HERE()))
+        failure = real.pthread_getattr_np(handle, attributes);
+    thread_stack_asked();
     if (failure == 0 && guard_enter()) {
         const struct thread *thread = thread_of_handle(handle);
         if (thread != NULL && thread->stack != NULL)

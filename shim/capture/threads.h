@@ -7,11 +7,15 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 /* Makes the key whose destructor tells a thread's end. Once, at start. */
 bool threads_start(void);
 /* In a thread that is registered and has its block; also sets the key. */
 void threads_equip(void);
+/* timer_delete() is about to be called: before, since after it the handle may be another timer's.
+ */
+void threads_timer_deleted(timer_t timer);
 
 /* A stack of the shim's for a thread that is to be created with these attributes (NULL: the
  * default), and a copy of them with that stack; or NULL. For threads with a stack of the program's

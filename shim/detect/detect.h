@@ -113,9 +113,10 @@ struct registered {
 void detect_unload_while_registered(struct finding *finding, const struct touch *touch,
                                     const struct library *library,
                                     const struct registered *registered);
-/* registered: what the function was, or NULL. */
+/* registered: what the function was, or NULL. mapped: something else is at the address now. */
 void detect_use_after_unload(struct finding *finding, const struct touch *touch,
-                             const struct library *library, const struct registered *registered);
+                             const struct library *library, const struct registered *registered,
+                             bool mapped);
 /* A thread that holds a lock, or waits for one. */
 struct lock_use {
     const struct thread *thread;
@@ -135,6 +136,17 @@ void detect_destroy_while_in_use(struct finding *finding, const struct lock_use 
                                  const struct touch *destroyer, const struct object *object);
 void detect_lock_held_at_end(struct finding *finding, const struct lock_use *use,
                              const struct object *object);
+/* kind: one of those of a thread's handle; owner: a copy of the record of the thread whose it is,
+ * or was. at_once: another thread is joining it now. */
+void detect_thread_handle(struct finding *finding, enum kind kind, const struct touch *touch,
+                          const struct thread *owner, bool at_once);
+void detect_thread_leak(struct finding *finding, const struct touch *noticed,
+                        const struct thread *first, uint32_t count);
+/* std::terminate was called; count: how many joinable threads' handles lie near the call. */
+void detect_joinable_destroyed(struct finding *finding, const struct touch *touch,
+                               const struct thread *owner, uint32_t count);
+/* touch: what the thread does that began the shutdown, or another that waits. */
+void detect_hung_shutdown(struct finding *finding, const struct touch *touch, uint64_t seconds);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */
 void detect_shutdown_crash(struct finding *finding, const struct touch *touch, const char *what,
                            bool by_null_pointer);
@@ -143,6 +155,7 @@ void detect_shutdown_crash(struct finding *finding, const struct touch *touch, c
 void finding_start(struct finding *finding, enum kind kind, const struct touch *touch);
 void finding_add_object(struct finding *finding, const struct object *object);
 void finding_add_block(struct finding *finding, const struct block *block);
+void finding_add_thread(struct finding *finding, const struct thread *owner);
 struct text sentence_of(struct finding *finding);
 struct text evidence_of(struct finding *finding);
 void write_thread(struct text *text, const struct actor *actor); /* thread T3 'monitor' */

@@ -20,16 +20,26 @@ static uint8_t byte_at(uintptr_t address)
     return (uint8_t)(word >> address % 8 * 8);
 }
 
-/* mov DISPLACEMENT(%rip),%REGISTER of 64 bits: REX.W with or without R, 8b, mod 0 and r/m 5 (Intel
- * SDM volume 2, 2.2.1.6). Its operand, or 0. */
+static uint32_t word_at(uintptr_t address)
+{
+    uint32_t word = 0;
+    for (unsigned i = 0; i < 4; i++)
+        word |= (uint32_t)byte_at(address + i) << 8 * i;
+    return word;
+}
+
+/* mov DISPLACEMENT(%rip),%REGISTER, or mov ADDRESS,%REGISTER as programs at a fixed address have
+ * it, of 64 bits: REX.W with or without R, 8b, mod 0 and r/m 5, or r/m 4 and a SIB byte without
+ * base and index (Intel SDM volume 2, 2.1.5 and 2.2.1.6). Its operand, or 0. */
 static uintptr_t loaded_by(uintptr_t at)
 {
-    if ((byte_at(at) & 0xfb) != 0x48 || byte_at(at + 1) != 0x8b || (byte_at(at + 2) & 0xc7) != 5)
+    if ((byte_at(at) & 0xfb) != 0x48 || byte_at(at + 1) != 0x8b)
         return 0;
-    uint32_t displacement = 0;
-    for (unsigned i = 0; i < 4; i++)
-        displacement |= (uint32_t)byte_at(at + 3 + i) << 8 * i;
-    return at + 7 + (uintptr_t)(intptr_t)(int32_t)displacement;
+    if ((byte_at(at + 2) & 0xc7) == 5)
+        return at + 7 + (uintptr_t)(intptr_t)(int32_t)word_at(at + 3);
+    if ((byte_at(at + 2) & 0xc7) == 4 && byte_at(at + 3) == 0x25)
+        return word_at(at + 4);
+    return 0;
 }
 
 static const struct exit_handler *nulled_in(struct code code, uintptr_t *pointer)

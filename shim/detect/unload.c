@@ -118,7 +118,8 @@ void detect_unload_while_registered(struct finding *finding, const struct touch 
 }
 
 void detect_use_after_unload(struct finding *finding, const struct touch *touch,
-                             const struct library *library, const struct registered *registered)
+                             const struct library *library, const struct registered *registered,
+                             bool mapped)
 {
     bool code = touch->access == ACCESS_CALL;
     finding_start(finding, KIND_USE_AFTER_UNLOAD, touch);
@@ -137,9 +138,9 @@ void detect_use_after_unload(struct finding *finding, const struct touch *touch,
         write_registered(&text, registered);
     }
     text_format(&evidence,
-                "%s address 0x%lx failed: it lies where the library was, and nothing is mapped "
-                "there now",
-                code ? "running the code at" : "access to", touch->address);
+                "%s address 0x%lx failed: it lies where the library was, and %s there now",
+                code ? "running the code at" : "access to", touch->address,
+                mapped ? "other data is" : "nothing is mapped");
     if (!code) { /* something else may have been there meanwhile */
         finding->grade = POSSIBLE;
         finding->can_continue = true;

@@ -6,8 +6,9 @@
 #include "base/probe.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "registry/task.h"
 
-#include <fcntl.h>
+#include <sys/syscall.h>
 
 #define POLLED_MOST 65536
 
@@ -49,62 +50,24 @@ static bool is_on(const struct thread_call *call, int number, uint64_t word)
     return is_poll(call) ? polls(call, number) : selects(call, number);
 }
 
-static size_t read_of_thread(pid_t tid, const char *file, char *buffer, size_t size)
-{
-    char path[64];
-    struct text text = text_in(path, sizeof path);
-    text_format(&text, "/proc/self/task/%d/%s", tid, file);
-    long descriptor = system_open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (descriptor < 0)
-        return 0;
-    long length = system_read((int)descriptor, buffer, size - 1);
-    (void)system_close((int)descriptor);
-    buffer[length < 0 ? 0 : length] = '\0';
-    return length < 0 ? 0 : (size_t)length;
-}
-
-static uint64_t read_number(const char **at, uint64_t base)
-{
-    uint64_t value = 0;
-    for (;; (*at)++) {
-        uint64_t digit = **at >= '0' && **at <= '9'   ? (uint64_t)(**at - '0')
-                         : **at >= 'a' && **at <= 'f' ? (uint64_t)(**at - 'a' + 10)
-                                                      : 16;
-        if (digit >= base)
-            return value;
-        value = value * base + digit;
-    }
-}
-
-/* 'NUMBER 0xARGUMENT ...', or 'running'. */
 static bool waits(pid_t tid, const struct thread_call *call, int number)
 {
-    char line[256];
-    if (read_of_thread(tid, "syscall", line, sizeof line) > 0) {
-        const char *at = line;
-        if (*at < '0' || *at > '9')
-            return false;
-        uint64_t system_call = read_number(&at, 10);
-        if (!text_begins(at, " 0x"))
-            return false;
-        at += 3;
-        uint64_t first = read_number(&at, 16);
-        if (call->number != THREAD_CALL_SETS)
-            return first == (uint64_t)number;
-        return system_call == SYS_poll || system_call == SYS_ppoll || system_call == SYS_select ||
-               system_call == SYS_pselect6;
-    }
-    /* A process that changed its user may not read that: it sleeps, and the call is on its stack.
-     */
+    struct task_call asked;
     uint64_t word;
-    if (read_of_thread(tid, "stat", line, sizeof line) == 0)
+    switch (task_state(tid, &asked)) {
+    case TASK_RUNS:
         return false;
-    const char *state = line;
-    for (const char *at = line; *at != '\0'; at++)
-        if (at[0] == ')')
-            state = at;
-    return text_find(state, ") S ") == state && probe_word((const void *)call->slot, &word) &&
-           word == call->address;
+    case TASK_SLEEPS:
+        if (call->number != THREAD_CALL_SETS)
+            return asked.first == (uint64_t)number;
+        return asked.number == SYS_poll || asked.number == SYS_ppoll ||
+               asked.number == SYS_select || asked.number == SYS_pselect6;
+    default:
+        /* A process that changed its user may not read that: it sleeps, and the call is on its
+         * stack. */
+        return task_is_asleep(tid) && probe_word((const void *)call->slot, &word) &&
+               word == call->address;
+    }
 }
 
 static bool ask(struct thread_block *block, int number, uint64_t word, struct touch *touch)

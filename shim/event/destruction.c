@@ -237,8 +237,7 @@ static bool ask_thread(const struct thread *thread, struct object *object)
 
 void tell_touches(struct object *object)
 {
-    if (guard.thread != NULL && guard.thread->destroys &&
-        object->destructor_thread == guard.thread->reference)
+    if (guard.thread != NULL && guard.thread->destroys == object->number)
         destruction_end();
     if (__builtin_expect(!atomic_load(&object->touched), 1))
         return;

@@ -85,10 +85,6 @@ void event_finish_frees(void);
 /* The calling thread's finding about a descriptor waited until now: see held.c. */
 void event_held_slow(void);
 
-/* The function was given a pthread_t: true where it stands for a finished thread whose record is
- * dead, and the real function must not be entered. Without the guard. */
-bool event_handle_is_dead(pthread_t handle, const char *function, struct caller caller);
-
 /* Detached threads have ended: are they gone? Without the guard. */
 void event_threads_leaving(void);
 
@@ -117,6 +113,32 @@ void event_thread_end(void);
 /* Whether a thread that is to be created should have a stack of the shim's; and one, or NULL. */
 bool event_thread_wants_stack(const struct thread *thread);
 struct thread_stack *event_thread_stack(struct thread *thread, size_t size, size_t guard_size);
+
+/* Joins, detaches and other uses of a thread's handle, told before the call. Without the guard.
+ * gone: the handle's thread is no more; leave the call out, it would touch what is not there. */
+struct join {
+    struct thread *thread; /* NULL: not known */
+    thread_reference reference;
+    struct thread_stack *stack; /* the shim's, that it runs on; NULL: none */
+    bool gone;
+};
+enum handle_use { HANDLE_JOINED, HANDLE_DETACHED, HANDLE_CANCELLED, HANDLE_USED };
+/* has_end: the call does not wait for ever. */
+struct join event_join_begins(pthread_t handle, bool has_end, const char *function,
+                              struct caller caller);
+void event_join_ended(const struct join *join, int failure, const char *function,
+                      struct caller caller);
+bool event_handle_used(pthread_t handle, enum handle_use use, const char *function,
+                       struct caller caller);
+
+/* Around a call that detaches the thread with that handle: the shim's stack that it runs on, or
+ * NULL; and whether it did. Without the guard. */
+struct thread_stack *event_stack_of(pthread_t handle);
+void event_detached(struct thread_stack *stack, bool ok);
+
+/* The program calls std::terminate; words: its registers, of which the first is the stack pointer
+ * at the call. Without the guard. */
+void event_terminate(const uintptr_t *words, size_t count, struct caller caller);
 
 /* Any context; sign is a static text. */
 void event_shutdown(const char *sign);
@@ -215,6 +237,11 @@ struct fault {
 /* Any context. True: the cause is gone, run the instruction again. False: the fault is the
  * program's own; tell its handler. */
 bool event_fault(const struct fault *fault);
+
+/* For who would ask a thread by a signal for its stack: the call that it waits in would look at its
+ * futex again, and libc aborts where that is gone meanwhile. True: the thread waits on a futex in
+ * guarded memory; its stack is what its hook noted, empty where none did. */
+bool event_waits_in_object(pid_t tid, struct stack *stack);
 
 void event_prepare_fork(void);
 void event_forked(bool child);

@@ -72,12 +72,18 @@ static const char *describe(const struct fault *fault)
     }
 }
 
+/* A handler that re-raises, or aborts, ends one crash, not two. */
+static _Atomic bool told_crash;
+
+void crash_is_told(void)
+{
+    atomic_store(&told_crash, true);
+}
+
 static void report_crash(const struct touch *touch, const struct fault *fault)
 {
-    /* A handler that re-raises, or aborts, ends one crash, not two. */
-    static _Atomic bool told;
     struct finding finding;
-    if (!phase_is_shutdown() || atomic_exchange(&told, true))
+    if (!phase_is_shutdown() || atomic_exchange(&told_crash, true))
         return;
     bool by_null_pointer = fault->signal == SIGSEGV && !fault->sent && is_null(fault);
     detect_shutdown_crash(&finding, touch, describe(fault), by_null_pointer);

@@ -27,6 +27,14 @@ void tell_locks_at_end(void);
 /* A lock was entered whose first words look like a destroyed one's. True: it was one, and told. */
 bool tell_destroyed_lock(const void *address, bool is_spin, const char *function,
                          struct caller caller);
+/* At exit: threads that ended and were never joined. */
+void tell_thread_leaks(void);
+/* hung_shutdown.c: the shutdown phase has begun, maybe in a signal handler. */
+void watch_shutdown(void);
+void hung_shutdown_start(const struct options *options);
+void hung_shutdown_forked(void);
+/* What ends the program was told as another kind: no shutdown-crash. */
+void crash_is_told(void);
 /* The address is a return address into the program's allocator itself. */
 bool is_allocators(uintptr_t address);
 /* A destructor was entered while an array may be destroyed. */

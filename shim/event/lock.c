@@ -4,17 +4,19 @@
 
 #include "base/clock.h"
 #include "registry/destroyed_lock.h"
+#include "registry/wait.h"
 
 #include <errno.h>
 
 /* Call paths that a thread looks for at once, and then one a millisecond. */
 #define SITES_FIRST 64
 
+bool event_locks_unwind;
+
 uint64_t event_lock_call(struct thread_block *block, struct caller caller)
 {
     uint64_t now = clock_coarse_milliseconds(), call = caller.address;
-    /* To unwind takes libunwind's locks, and may allocate. */
-    if (stack_is_unwinder(caller.address) || is_allocators(caller.address))
+    if (!event_locks_unwind || stack_is_unwinder(caller.address))
         return call;
     if ((block->lock_sites >= SITES_FIRST && block->lock_sites_now == now) || !guard_enter())
         return call;
@@ -131,7 +133,7 @@ static bool find_holder(struct lock_search *search)
 
 static bool is_waiting(const struct thread_wait *wait, const struct thread *thread)
 {
-    return held_lock_sleeps(thread->tid, wait->object, lock_sort_size(wait->sort));
+    return held_lock_sleeps(thread->tid, wait->address, lock_sort_size(wait_lock_sort(wait)));
 }
 
 /* The kernel is asked twice, and the call must be the same one: who was told is on its way out. Of
@@ -143,16 +145,19 @@ static bool find_waiter(struct lock_search *search)
     for (uint32_t i = 0; (block = thread_block_of_number(i)) != NULL; i++) {
         struct thread *thread = block == guard.block ? NULL : user_of(block);
         struct thread_wait wait = block->wait;
-        if (thread == NULL || wait.object == 0 ||
-            !(in_range(search, wait.object) || (wait.mutex != 0 && in_range(search, wait.mutex))))
+        if (thread == NULL || !wait_is_for_lock(&wait) ||
+            !(in_range(search, wait.address) || (wait.mutex != 0 && in_range(search, wait.mutex))))
             continue;
         bool waits = is_waiting(&wait, thread) && is_waiting(&wait, thread) &&
-                     block->wait.object == wait.object && block->wait.slot == wait.slot;
-        if (!waits && wait.sort == LOCK_BARRIER)
+                     block->wait.what == wait.what && block->wait.ticks == wait.ticks &&
+                     block->wait.address == wait.address && block->wait.slot == wait.slot;
+        if (!waits && wait.what == WAIT_BARRIER)
             return false;
         if (waits && !found)
-            search->use = (struct lock_use){
-                .thread = thread, .address = wait.object, .sort = wait.sort, .wait = wait};
+            search->use = (struct lock_use){.thread = thread,
+                                            .address = wait.address,
+                                            .sort = wait_lock_sort(&wait),
+                                            .wait = wait};
         found = found || waits;
     }
     return found;
@@ -175,7 +180,7 @@ static void complete_use(struct lock_use *use)
     struct thread *thread = (struct thread *)use->thread;
     thread_refresh_name(thread);
     if (!use->holds) {
-        stack_capture_waiting(&use->stack, (struct caller){use->wait.address, use->wait.slot});
+        stack_capture_waiting(&use->stack, (struct caller){use->wait.caller, use->wait.slot});
         return;
     }
     uint64_t call = use->held.call & (HELD_LOCK_SITE - 1);

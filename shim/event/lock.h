@@ -7,6 +7,9 @@
 #include "event/event.h"
 #include "registry/held_lock.h"
 
+/* Set at start. False: the program's allocator takes locks that are seen here. To unwind may
+ * allocate, which must not happen under these; and which locks they are is not known. */
+extern bool event_locks_unwind __attribute__((visibility("hidden")));
 /* held_lock.h's `call` of one whose path is not in the cache; without its site where the thread has
  * looked for many. */
 uint64_t event_lock_call(struct thread_block *block, struct caller caller);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/output.h"
+#include "base/owner.h"
 #include "base/system.h"
 #include "heap/arena.h"
 #include "patch/patch.h"
@@ -56,6 +57,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
     const struct quarantine_calls calls = {allocator->release, tell_late_write};
     options = given;
     event_heap_watched = heap;
+    owner_start();
     clock_start();
     report_start(options);
     if (!thread_start()) {
@@ -67,6 +69,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
     library_start();
     (void)descriptor_events_start(options);
     thread_stack_events_start(options);
+    hung_shutdown_start(options);
     if (heap) {
         if (!site_start(options->guard_per_site, options->guard_refill_ms)) {
             output_tell_once("no memory for the table of allocation sites: nothing is watched",
@@ -108,7 +111,10 @@ void event_thread_end(void)
 
 void event_shutdown(const char *sign)
 {
-    if (phase_begin_shutdown(sign) && event_heap_watched)
+    if (!phase_begin_shutdown(sign))
+        return;
+    watch_shutdown();
+    if (event_heap_watched)
         quarantine_begin_shutdown();
 }
 
@@ -117,10 +123,14 @@ void event_exit(bool last)
     held_tell_all();
     if (event_heap_watched)
         quarantine_check();
+    if (last && !forked_child)
+        tell_thread_leaks();
     report_wait();
+    bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
+    if (last && options->threads_at_exit && (always || !forked_child))
+        report_threads();
     if (arena_loss() != NULL && event_heap_watched)
         report_add_off(arena_loss());
-    bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
     if (last && (always || report_has_news()))
         report_summary();
     report_wait(); /* threads run until the last moment: a report of now repeats the summary */
@@ -151,6 +161,8 @@ void event_prepare_fork(void)
 
 void event_forked(bool child)
 {
+    if (child)
+        owner_renew();
     if (event_heap_watched) {
         quarantine_forked(child);
         object_forked(child);
@@ -166,6 +178,7 @@ void event_forked(bool child)
     descriptor_events_forked();
     unload_forked();
     destruction_forked();
+    hung_shutdown_forked();
     forked_child = true;
     phase_forked();
     report_forked();

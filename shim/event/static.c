@@ -41,13 +41,19 @@ static struct {
     uintptr_t start, end, first, destructor;
 } array;
 
+/* An address in its library. Programs at a fixed address have no handle (gcc's crtstuff.c). */
+static uintptr_t library_of(const struct exit_handler *handler)
+{
+    return handler->library != 0 ? handler->library : handler->function;
+}
+
 static void begin_array(struct exit_handler *handler)
 {
     if (handler->argument != 0 || static_symbols_of(handler) != EXIT_FUNCTION_ARRAY)
         return;
     array.by = guard.thread == NULL ? 0 : guard.thread->reference;
     array.first = UINTPTR_MAX;
-    static_symbols_data(handler->library, &array.start, &array.end);
+    static_symbols_data(library_of(handler), &array.start, &array.end);
     event_sees_all_destructors = true;
 }
 
@@ -57,7 +63,7 @@ static void begin_plain(const struct exit_handler *handler)
     uintptr_t start, end;
     if (handler->argument != 0 || handler->sort == EXIT_FUNCTION_ARRAY)
         return;
-    static_symbols_data(handler->library, &start, &end);
+    static_symbols_data(library_of(handler), &start, &end);
     nulled_begin(handler, start, end);
 }
 

@@ -136,24 +136,20 @@ void buffer_in_thread_stack(const struct touch *touch)
     report_or_stop(&finding);
 }
 
-bool event_handle_is_dead(pthread_t handle, const char *function, struct caller caller)
+struct thread_stack *event_stack_of(pthread_t handle)
 {
-    struct thread_stack copy, *stack;
-    uintptr_t address = (uintptr_t)handle;
-    int saved = errno;
-    if (!is_dead(address, &copy, &stack) || copy.owner.handle != handle)
-        return false;
     if (!guard_enter())
-        return true;
-    struct touch touch;
-    struct finding finding;
-    capture_touch(&touch, ACCESS_SYSTEM, (const void *)address, function, caller);
-    detect_thread_stack(&finding, &touch, &copy);
-    finding.can_continue = true;
-    report_or_stop(&finding);
-    report_prepared();
-    bool open = thread_stack_reopen(stack);
+        return NULL;
+    const struct thread *thread = thread_of_handle(handle);
+    struct thread_stack *stack = thread == NULL ? NULL : thread->stack;
     guard_leave();
-    errno = saved;
-    return !open;
+    return stack;
+}
+
+void event_detached(struct thread_stack *stack, bool ok)
+{
+    if (stack == NULL || !ok || !guard_enter())
+        return;
+    thread_stack_detached(stack);
+    guard_leave();
 }

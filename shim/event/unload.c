@@ -443,7 +443,7 @@ static bool find_registered(uintptr_t function, struct registered *registered)
 }
 
 /* The thread came back to an address that was on its stack when the library went. */
-static void recall_stack(struct touch *touch)
+static bool recall_stack(struct touch *touch)
 {
     struct stack stack;
     for (size_t i = 0; touch->thread != NULL && i < LEFT_BEHIND; i++) {
@@ -456,23 +456,27 @@ static void recall_stack(struct touch *touch)
                 touch->stack.count = stack.count - first;
                 __builtin_memmove(touch->stack.frames, stack.frames + first,
                                   touch->stack.count * sizeof *stack.frames);
-                return;
+                return true;
             }
     }
+    return false;
 }
 
 bool fault_in_unloaded(const struct touch *faulted)
 {
     const struct library *library = library_at(faulted->address);
     struct registered registered;
-    if (library == NULL || memory_is_mapped(faulted->address))
+    if (library == NULL)
         return false;
     struct touch touch = *faulted;
-    bool known = touch.access == ACCESS_CALL && find_registered(touch.address, &registered);
-    if (touch.access == ACCESS_CALL && touch.stack.count <= 1)
-        recall_stack(&touch);
+    bool mapped = memory_is_mapped(touch.address), code = touch.access == ACCESS_CALL;
+    bool known = code && find_registered(touch.address, &registered);
+    bool recalled = code && touch.stack.count <= 1 && recall_stack(&touch);
+    /* Data may have come to the place meanwhile. */
+    if (mapped && !known && !recalled)
+        return false;
     struct finding finding;
-    detect_use_after_unload(&finding, &touch, library, known ? &registered : NULL);
+    detect_use_after_unload(&finding, &touch, library, known ? &registered : NULL, mapped);
     report_or_stop(&finding);
     return true;
 }

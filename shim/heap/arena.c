@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/memory.h"
 #include "base/output.h"
+#include "base/owner.h"
 #include "base/system.h"
 #include "heap/back_end.h"
 
@@ -130,6 +131,21 @@ unsigned arena_quarters_used(void)
     return memory_limit == 0 || live >= memory_limit ? 3 : (unsigned)(live * 4 / memory_limit);
 }
 
+static void take_over_back_end(void)
+{
+    if (!back_end_forked(arena_first, opened_to))
+        output_tell_once("userfaultfd is not allowed in this child of fork: late touches of what "
+                         "died before the fork are not seen",
+                         NULL);
+}
+
+/* A child by _Fork() or a raw clone went past arena_forked(). */
+static void look_at_owner(void)
+{
+    if (back_end == BACK_USERFAULT && __builtin_expect(owner_claim(), 0))
+        take_over_back_end();
+}
+
 struct object *arena_allocate(size_t size, size_t alignment)
 {
     if (back_end == BACK_OFF || loss != NULL || size > largest || alignment > PAGE_SIZE)
@@ -144,6 +160,7 @@ struct object *arena_allocate(size_t size, size_t alignment)
         loss = "vm.max_map_count is near";
         return NULL;
     }
+    look_at_owner();
     struct object *object = object_new();
     if (object == NULL)
         return NULL;
@@ -202,6 +219,7 @@ bool arena_claim(struct object *object)
 
 void arena_kill(struct object *object)
 {
+    look_at_owner();
     bool dead = back_end_kill(object->place, object->place_size);
     if (!dead)
         output_tell_once("the kernel refused to take a dead object's memory away: late touches of "
@@ -235,8 +253,6 @@ void arena_prepare_fork(void)
 void arena_forked(bool child)
 {
     lock_after_fork(&arena_lock, child);
-    if (child && !back_end_forked(arena_first, opened_to))
-        output_tell_once("userfaultfd is not allowed in this child of fork: late touches of what "
-                         "died before the fork are not seen",
-                         NULL);
+    if (child)
+        take_over_back_end();
 }

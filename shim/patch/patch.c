@@ -356,16 +356,28 @@ static size_t list_edits(const struct batch *batch, struct edit *edits)
     return used;
 }
 
-bool patch_install(struct patch *patches, size_t count)
+static bool is_any_refused(const struct patch *patches, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (patches[i].refusal != PATCH_FINE)
+            return true;
+    return false;
+}
+
+static bool install(struct patch *patches, size_t count, bool whole)
 {
     struct batch batch = {.patches = patches, .count = count};
-    size_t room = count * sizeof(struct edit);
+    size_t room = count * sizeof(struct edit), used = 0;
     if (count == 0)
         return true;
     lock_take(&patch_lock);
     struct edit *edits = memory_map(room);
-    bool installed = edits != NULL && sort(&batch) && pages_edit(edits, list_edits(&batch, edits));
-    if (!installed) {
+    bool listed = edits != NULL && sort(&batch);
+    if (listed)
+        used = list_edits(&batch, edits);
+    bool wanted = !listed || !whole || !is_any_refused(patches, count);
+    bool installed = listed && wanted && pages_edit(edits, used);
+    if (!installed && wanted) {
         refuse_all(patches, count, PATCH_FORBIDDEN);
         output_tell_once("the system lets no code be replaced: functions cannot be patched", NULL);
     }
@@ -375,6 +387,16 @@ bool patch_install(struct patch *patches, size_t count)
         memory_unmap(batch.order, count * sizeof *batch.order);
     lock_release(&patch_lock);
     return installed;
+}
+
+bool patch_install(struct patch *patches, size_t count)
+{
+    return install(patches, count, false);
+}
+
+bool patch_install_whole(struct patch *patches, size_t count)
+{
+    return install(patches, count, true);
 }
 
 void patch_prepare_fork(void)

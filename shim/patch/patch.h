@@ -69,6 +69,8 @@ void patch_prepare(struct patch *patches, size_t count);
  * interrupted code could stand there, too. False: the system refused, all are as they were, and
  * those not refused before are PATCH_FORBIDDEN. */
 bool patch_install(struct patch *patches, size_t count);
+/* The same, but all of them or none: false, and nothing changed, also where one is refused. */
+bool patch_install_whole(struct patch *patches, size_t count);
 
 /* Whether the jump is in the function, whose code must be mapped. Not thread-safe. */
 bool patch_is_installed(const struct patch *patch);

@@ -5,9 +5,7 @@
 
 #include "base/probe.h"
 #include "base/system.h"
-#include "base/text.h"
-
-#include <fcntl.h>
+#include "registry/task.h"
 
 enum { MUTEX_LOCK = 0, MUTEX_OWNER = 2, MUTEX_KIND = 4, RWLOCK_READERS = 0, RWLOCK_WRITER = 6 };
 enum { MUTEX_ROBUST = 16 /* PTHREAD_MUTEX_ROBUST_NORMAL_NP */, RWLOCK_READER_SHIFT = 3 };
@@ -16,7 +14,7 @@ enum { SPIN_FREE = 1 };
 void held_lock_forget(struct thread_block *block)
 {
     __builtin_memset(block->locks, 0, sizeof block->locks);
-    block->wait.object = 0;
+    atomic_store(&block->wait.what, WAIT_NONE);
     block->lock_sites = 0;
 }
 
@@ -62,34 +60,9 @@ bool held_lock_is_robust(const struct held_lock *lock)
            (kind & MUTEX_ROBUST) != 0;
 }
 
-static uint64_t read_number(const char **at, uint64_t base)
-{
-    uint64_t value = 0;
-    for (;; (*at)++) {
-        uint64_t digit = **at >= '0' && **at <= '9'   ? (uint64_t)(**at - '0')
-                         : **at >= 'a' && **at <= 'f' ? (uint64_t)(**at - 'a' + 10)
-                                                      : 16;
-        if (digit >= base)
-            return value;
-        value = value * base + digit;
-    }
-}
-
-/* 'NUMBER 0xARGUMENT ...', or 'running'. */
 bool held_lock_sleeps(pid_t tid, uintptr_t object, size_t size)
 {
-    char path[64], line[64];
-    struct text text = text_in(path, sizeof path);
-    text_format(&text, "/proc/self/task/%d/syscall", tid);
-    long descriptor = system_open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (descriptor < 0)
-        return false;
-    long length = system_read((int)descriptor, line, sizeof line - 1);
-    (void)system_close((int)descriptor);
-    line[length < 0 ? 0 : length] = '\0';
-    const char *at = line;
-    if (*at < '0' || *at > '9' || read_number(&at, 10) != SYS_futex || text_find(at, " 0x") != at)
-        return false;
-    at += 3;
-    return read_number(&at, 16) - object < size;
+    struct task_call call;
+    return task_state(tid, &call) == TASK_SLEEPS && call.number == SYS_futex &&
+           call.first - object < size;
 }

@@ -1,4 +1,4 @@
-/* Held lock: which locks a thread holds, and what it waits for. Written by the thread itself with
+/* Held lock: which locks a thread holds. Written by the thread itself with
  * plain stores, read by any thread: so what stands here is only what was noted. A lock may have
  * been handed to another thread, or left by a longjmp: libc's own record in the lock has the last
  * word. No locks of ours, any context. */
@@ -49,37 +49,6 @@ bool held_lock_is_true(const struct held_lock *lock, pid_t tid);
 bool held_lock_is_robust(const struct held_lock *lock);
 /* The mutex's owner by libc's record; 0: it is not locked. */
 pid_t held_lock_owner(const void *mutex);
-
-/* Around a call that may wait for `object` (and for a condition variable takes `mutex` again).
- * *before is what the thread did when a signal handler interrupted it. NULL: not noted. */
-static inline struct thread_wait *held_lock_wait_begin(struct thread_wait *before,
-                                                       const void *object, enum lock_sort sort,
-                                                       const void *mutex, const char *function,
-                                                       struct caller caller)
-{
-    struct thread_block *block = guard.block;
-    if (__builtin_expect(block == NULL || guard.inside != 0, 0))
-        return NULL;
-    *before = block->wait;
-    block->wait.sort = sort;
-    block->wait.mutex = (uintptr_t)mutex;
-    block->wait.function = function;
-    block->wait.address = caller.address;
-    block->wait.slot = caller.slot;
-    __atomic_store_n(&block->wait.object, (uintptr_t)object, __ATOMIC_RELEASE);
-    return &block->wait;
-}
-
-static inline void held_lock_wait_end(struct thread_wait *wait, const struct thread_wait *before)
-{
-    if (wait == NULL)
-        return;
-    __atomic_store_n(&wait->object, 0, __ATOMIC_RELEASE);
-    /* What was left for good, by a cancellation or a longjmp, has nothing below it to go back to.
-     */
-    if (__builtin_expect(before->object != 0 && before->slot > wait->slot, 0))
-        *wait = *before;
-}
 
 /* The thread is asleep in the kernel, waiting for [object, object + size), by the kernel's own word
  * (proc(5), /proc/pid/task/tid/syscall). False where the kernel does not tell. */

@@ -2,6 +2,7 @@
 #include "registry/site.h"
 
 #include "base/memory.h"
+#include "base/probe.h"
 
 #define SITES ((size_t)1 << 16)
 #define PROBES 32
@@ -137,7 +138,9 @@ static bool stands_alike(const struct site *site, struct caller caller, struct p
         return false;
     for (size_t i = 1; i <= path->last; i++) {
         path->offsets[i - 1] = (uint32_t)(known >> 16 * (i - 1) & 0xffff) * 8;
-        if (*(const uintptr_t *)(caller.slot + path->offsets[i - 1]) != path->frames[i])
+        uint64_t word; /* with a frame of no fixed size the other stack was larger */
+        if (!probe_word((const void *)(caller.slot + path->offsets[i - 1]), &word) ||
+            word != path->frames[i])
             return false;
     }
     return true;
@@ -191,9 +194,11 @@ static __attribute__((noinline)) uint64_t path_by_slots(const struct site_cache_
         offsets[i] = SITE_LOAD(entry->offsets[i]);
     if (!same || !site_cache_unchanged(entry, sequence))
         return path;
-    for (size_t i = 0; i < SITE_FRAMES - 1; i++)
-        path =
-            (path ^ *(const uintptr_t *)(caller.slot + offsets[i])) * UINT64_C(0xff51afd7ed558ccd);
+    for (size_t i = 0; i < SITE_FRAMES - 1; i++) {
+        uint64_t word = 0; /* the other path's stack may have been larger */
+        (void)probe_word((const void *)(caller.slot + offsets[i]), &word);
+        path = (path ^ word) * UINT64_C(0xff51afd7ed558ccd);
+    }
     return path;
 }
 

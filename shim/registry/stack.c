@@ -27,12 +27,13 @@ void quiet_begin(struct quiet *quiet)
     quiet->error = errno;
     quiet->blocked = false;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &quiet->cancellation);
+    quiet->interrupted = guard.unwinding;
     guard.unwinding = quiet;
 }
 
 void quiet_end(struct quiet *quiet)
 {
-    guard.unwinding = NULL;
+    guard.unwinding = quiet->interrupted;
     if (quiet->blocked)
         (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&quiet->mask, 0, 8);
     (void)pthread_setcancelstate(quiet->cancellation, NULL);
@@ -252,9 +253,13 @@ void stack_capture_context(struct stack *stack, const ucontext_t *context)
     } else {
         stack->first_is_exact = false;
     }
-    if (!unwinder.loaded || unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0)
+    if (!unwinder.loaded)
         return;
-    stack->count = (uint32_t)step_out(&cursor, stack->frames, stack->count, STACK_FRAMES);
+    struct quiet quiet;
+    quiet_begin(&quiet);
+    if (unwinder.init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) == 0)
+        stack->count = (uint32_t)step_out(&cursor, stack->frames, stack->count, STACK_FRAMES);
+    quiet_end(&quiet);
 }
 
 /* The hook's frame begins with its caller's frame pointer: the shim is built to have them. */
@@ -263,18 +268,14 @@ void stack_capture_waiting(struct stack *stack, struct caller caller)
     ucontext_t context = {0};
     uint64_t frame_pointer = 0;
     uintptr_t above = caller.slot + sizeof(void *);
-    struct quiet quiet;
     (void)probe_word((const void *)(caller.slot - sizeof(void *)), &frame_pointer);
     context.uc_mcontext.gregs[REG_RIP] = (greg_t)caller.address;
     context.uc_mcontext.gregs[REG_RSP] = (greg_t)above;
     context.uc_mcontext.gregs[REG_RBP] = (greg_t)frame_pointer;
     stack->count = 1;
     stack->frames[0] = caller.address;
-    if (may_unwind()) {
-        quiet_begin(&quiet);
+    if (may_unwind())
         stack_capture_context(stack, &context);
-        quiet_end(&quiet);
-    }
     stack->first_is_exact = false;
 }
 
@@ -401,9 +402,17 @@ uint32_t stack_keep_frames(const uintptr_t *frames, size_t count)
 static bool stands_still(const struct stack_cache_entry *entry)
 {
     const struct kept *kept = kept_at(entry->kept);
-    for (uint32_t i = 1; i < kept->count; i++)
-        if (*(const uintptr_t *)(entry->slot + entry->offsets[i]) != kept->frames[i])
+    uintptr_t page = entry->slot / PAGE_SIZE; /* that can be read */
+    uint64_t word;
+    for (uint32_t i = 1; i < kept->count; i++) {
+        uintptr_t slot = entry->slot + entry->offsets[i];
+        /* A smaller stack may lie where a fibre's was. */
+        if (slot / PAGE_SIZE != page && !probe_word((const void *)slot, &word))
             return false;
+        page = slot / PAGE_SIZE;
+        if (*(const uintptr_t *)slot != kept->frames[i])
+            return false;
+    }
     return true;
 }
 

@@ -60,7 +60,7 @@ static bool find_frame_pointer(ucontext_t *context)
         if (!stack_follows_call(address))
             continue;
         context->uc_mcontext.gregs[REG_RIP] = (greg_t)address;
-        context->uc_mcontext.gregs[REG_RSP] = (greg_t)(at + 2 * sizeof(void *));
+        context->uc_mcontext.gregs[REG_RSP] = (greg_t)at + (greg_t)(2 * sizeof(void *));
         context->uc_mcontext.gregs[REG_RBP] = (greg_t)outer;
         return true;
     }

@@ -357,7 +357,17 @@ static int find_data(struct dl_phdr_info *info, size_t size, void *context)
     struct data *data = context;
     (void)size;
     data->start = writable_segment(info, data->address, &data->end);
-    return data->end != 0;
+    if (data->end != 0 || !contains(extent_of(info), data->address))
+        return data->end != 0;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        if (header->p_type != PT_LOAD || (header->p_flags & PF_W) == 0 ||
+            header->p_memsz <= data->end - data->start)
+            continue;
+        data->start = info->dlpi_addr + header->p_vaddr;
+        data->end = data->start + header->p_memsz;
+    }
+    return 1;
 }
 
 void static_symbols_data(uintptr_t address, uintptr_t *start, uintptr_t *end)

@@ -14,7 +14,8 @@
 enum exit_function static_symbols_of(struct exit_handler *handler);
 /* The object that covers the address, by its symbol; for arrays. False: none is known. */
 bool static_symbols_around(uintptr_t address, uintptr_t *start, size_t *size);
-/* The data of the loaded module that the address lies in; both 0: in none's. */
+/* The data of the loaded module that the address lies in: that very segment, or, of an address in
+ * its code, the largest; both 0: in none's. */
 void static_symbols_data(uintptr_t address, uintptr_t *start, uintptr_t *end);
 
 void static_symbols_prepare_fork(void);

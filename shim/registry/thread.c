@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/output.h"
+#include "base/probe.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "registry/held_lock.h"
+#include "registry/task.h"
 
 #include <fcntl.h>
 
@@ -29,6 +31,8 @@ static uint32_t handles[HANDLE_BUCKETS];
 static struct thread_block *blocks[THREAD_BLOCKS_MAXIMUM];
 static struct thread_block *free_blocks;
 static uint32_t block_count, free_block_count;
+static uint32_t tid_offset; /* of the thread id in glibc's struct pthread, 0: not found */
+static _Atomic bool some_unseen;
 
 static uint32_t slot_of(const struct thread *thread)
 {
@@ -185,6 +189,29 @@ static void bind_to_caller(struct thread *thread)
     }
 }
 
+/* glibc's struct pthread, which a handle points to, holds the thread's id, cleared by the kernel at
+ * its end; where differs by version. */
+static void find_tid_offset(void)
+{
+    const char *own = (const char *)(uintptr_t)pthread_self();
+    const uint32_t first = 256, last = 2048;
+    for (uint32_t offset = first; offset < last && tid_offset == 0; offset += 4) {
+        uint64_t word;
+        if (probe_word(own + offset, &word) && (pid_t)(uint32_t)word == system_thread())
+            tid_offset = offset;
+    }
+}
+
+/* The handle is that of a thread which runs, known to us or not. */
+static bool is_live(pthread_t handle)
+{
+    uint64_t word;
+    if (tid_offset == 0)
+        find_tid_offset();
+    return tid_offset != 0 && probe_word((const char *)(uintptr_t)handle + tid_offset, &word) &&
+           (pid_t)(uint32_t)word > 0 && task_is_alive((pid_t)(uint32_t)word);
+}
+
 bool thread_start(void)
 {
     threads = memory_map(SLOTS * sizeof *threads);
@@ -319,10 +346,32 @@ struct thread *thread_of_handle(pthread_t handle)
     return found;
 }
 
-void thread_joining(struct thread *thread)
+void thread_created_unseen(void)
+{
+    atomic_store(&some_unseen, true);
+}
+
+bool thread_of_ended_handle(pthread_t handle, struct thread *copy)
+{
+    const struct thread *found = NULL;
+    if (atomic_load(&some_unseen))
+        return false;
+    lock_take(&threads_lock);
+    for (uint32_t at = oldest_finished; at != 0; at = threads[at - 1].next)
+        if (threads[at - 1].handle != 0 && pthread_equal(threads[at - 1].handle, handle))
+            found = &threads[at - 1];
+    if (found != NULL)
+        *copy = *found;
+    lock_release(&threads_lock);
+    return found != NULL && found->origin == THREAD_CREATED && (copy->joined || copy->detached) &&
+           (copy->joined || !task_is_alive(copy->tid)) && !is_live(handle);
+}
+
+void thread_joining(struct thread *thread, uint32_t stack)
 {
     lock_take(&threads_lock);
     thread->joining = true;
+    thread->join_stack = stack;
     thread->joiner = guard.thread == NULL ? 0 : guard.thread->reference;
     lock_release(&threads_lock);
 }
@@ -340,11 +389,13 @@ void thread_join_ended(struct thread *thread, bool ok)
     lock_release(&threads_lock);
 }
 
-void thread_detached(struct thread *thread)
+void thread_detached(struct thread *thread, uint32_t stack)
 {
     lock_take(&threads_lock);
     if (!thread->detached) {
         thread->detached = true;
+        thread->detach_stack = stack;
+        thread->detacher = guard.thread == NULL ? 0 : guard.thread->reference;
         thread->detached_ticks = clock_ticks();
         retire(thread);
     }
@@ -411,6 +462,10 @@ void thread_forked(bool child)
             thread->detached = true;
             retire(thread);
         }
+        /* The child may still hand them to libc, to drop its objects. */
+        for (uint32_t slot = 0; slot < slots_used; slot++)
+            if (threads[slot].state == THREAD_FINISHED && !threads[slot].has_handle)
+                threads[slot].handle = 0;
         if (guard.thread != NULL)
             guard.thread->tid = system_thread();
         if (guard.block != NULL)

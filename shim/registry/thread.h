@@ -39,9 +39,10 @@ struct thread_touch {
     _Atomic uint32_t object; /* its number; 0: none */
     _Atomic bool inside;     /* the call has not returned */
     bool is_mutex;
-    uintptr_t address, caller; /* of the lock; the return address of the call */
-    const char *function;      /* a static text */
-    uint32_t stack;            /* kept */
+    uintptr_t address;      /* of the lock */
+    uintptr_t caller, slot; /* the return address of the call, and where it stands */
+    const char *function;   /* a static text */
+    uint32_t stack;         /* kept */
     uint64_t ticks;
 };
 #define THREAD_TOUCHES 4
@@ -92,13 +93,30 @@ struct held_lock {
 };
 #define THREAD_LOCKS 64
 
-/* The lock, condition variable or the like that the thread waits for. */
+/* Locks in enum lock_sort's order. */
+enum wait_for {
+    WAIT_NONE,
+    WAIT_THREAD,
+    WAIT_MUTEX,
+    WAIT_RWLOCK,
+    WAIT_CONDITION,
+    WAIT_SEMAPHORE,
+    WAIT_BARRIER,
+    WAIT_DESCRIPTOR,  /* noted as a thread_call; `address` is its number */
+    WAIT_DESCRIPTORS, /* several */
+};
+
+/* The call that the thread waits in for another thread; see wait.h. */
 struct thread_wait {
-    uintptr_t object; /* 0: none */
-    enum lock_sort sort;
-    uintptr_t mutex;         /* that the call takes again at its end, or 0 */
+    _Atomic uint32_t what;   /* enum wait_for */
+    uint32_t stack;          /* kept, or 0 */
+    bool has_end;            /* a join that does not wait for ever */
     const char *function;    /* a static text */
-    uintptr_t address, slot; /* of the caller */
+    uintptr_t address;       /* of the lock, or the thread's handle */
+    uintptr_t mutex;         /* of a condition variable's wait */
+    thread_reference target; /* the thread that is joined */
+    uintptr_t caller, slot;
+    uint64_t ticks;
 };
 
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
@@ -120,14 +138,18 @@ struct thread {
     uint32_t start_stack; /* stack depot */
     uint64_t start_ticks, end_ticks;
     uint64_t detached_ticks, joined_ticks, cancel_ticks; /* 0: never */
-    thread_reference joiner, canceller;
-    size_t stack_size, guard_size; /* 0: the default */
-    uint32_t inherited_blocked;    /* see guard.blocked */
+    thread_reference joiner, canceller, detacher;
+    uint32_t join_stack, detach_stack; /* of the last call that began */
+    size_t stack_size, guard_size;     /* 0: the default */
+    uint32_t inherited_blocked;        /* see guard.blocked */
     /* libc's own thread that waits for its timers: libunwind's locks would open signal 32
      * (SIGTIMER, glibc's internal-signals.h) for a moment, and it would be killed by it. */
     bool keeps_libc_signals;
     bool has_handle, detached, joined, joining;
-    bool destroys; /* it entered the destructor of a guarded object that is not freed yet */
+    /* The guarded object, by its number, whose destructor it entered and that is not freed yet: the
+     * outermost; 0: none. And that destructor's return address, in its slot. */
+    uint32_t destroys;
+    uintptr_t destroys_slot, destroys_return;
     struct thread_touch touches[THREAD_TOUCHES];
     struct thread_member members[THREAD_MEMBERS]; /* the innermost last */
     uint32_t member_count;
@@ -177,6 +199,7 @@ struct thread_block {
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */
     uintptr_t loading_slot, loading_return;
     struct thread_unloading unloading;
+    _Atomic uintptr_t asks; /* the handle that a call of its is on: see thread_stack.h */
 };
 
 #define THREAD_BLOCKS_MAXIMUM 1024
@@ -214,9 +237,15 @@ void thread_ending(enum thread_ending ending);
 
 /* The unjoined thread with that handle, or NULL. */
 struct thread *thread_of_handle(pthread_t handle);
-void thread_joining(struct thread *thread);             /* before a join that will wait */
-void thread_join_ended(struct thread *thread, bool ok); /* after it */
-void thread_detached(struct thread *thread);
+/* Where there is none: the last thread that had the handle and has ended, and was joined or
+ * detached; or NULL, where none is known or the handle may be a thread's that was never seen. The
+ * record is copied: it may be reused at any time. */
+bool thread_of_ended_handle(pthread_t handle, struct thread *copy);
+/* A thread was created unseen: what becomes of handles is known no longer. */
+void thread_created_unseen(void);
+void thread_joining(struct thread *thread, uint32_t stack); /* before a join that may wait */
+void thread_join_ended(struct thread *thread, bool ok);     /* after it */
+void thread_detached(struct thread *thread, uint32_t stack);
 void thread_cancelled(struct thread *thread);
 
 /* NULL where the record has been reused since. No lock: for reports. */

@@ -248,29 +248,49 @@ static bool has_left_kernel(const struct thread_stack *stack)
     return system_call3(SYS_tgkill, system_process(), stack->owner.tid, 0) == -ESRCH;
 }
 
+/* Some thread is in a call on the owner's handle. */
+static bool is_asked(const struct thread_stack *stack)
+{
+    const struct thread_block *block;
+    for (uint32_t i = 0; (block = thread_block_of_number(i)) != NULL; i++)
+        if (atomic_load(&block->asks) == (uintptr_t)stack->owner.handle)
+            return true;
+    return false;
+}
+
+static void start_leaving(struct thread_stack *stack)
+{
+    if (stack->leaving)
+        return;
+    stack->leaving = true;
+    stack->left_ticks = clock_ticks();
+    atomic_fetch_add(&thread_stacks_leaving, 1);
+}
+
 /* With the lock. */
 static void settle(struct thread_stack *stack)
 {
     if (atomic_load(&stack->state) != THREAD_STACK_LENT || !stack->created)
         return;
     if (stack->gone) {
-        bury(stack);
+        if (is_asked(stack))
+            start_leaving(stack);
+        else
+            bury(stack);
         return;
     }
     uintptr_t frames_end = stack->entered & ~(PAGE_SIZE - 1);
     if (!stack->ended || stack->given_up ||
         (!stack->released && (stack->dead_to != 0 || frames_end <= stack->first)))
         return;
-    if (has_left_kernel(stack)) {
+    if (has_left_kernel(stack) && !is_asked(stack)) {
         stop_leaving(stack);
         if (stack->released)
             bury(stack);
         else if (!take_away(stack, frames_end))
             stack->given_up = true; /* its join is what is left */
     } else if (!stack->leaving) {
-        stack->leaving = true;
-        stack->left_ticks = clock_ticks();
-        atomic_fetch_add(&thread_stacks_leaving, 1);
+        start_leaving(stack);
     } else if (clock_nanoseconds_between(stack->left_ticks, clock_ticks()) > LEAVING_NANOSECONDS) {
         stop_leaving(stack); /* it stays lent for good, or until it is joined */
         stack->given_up = true;

@@ -81,6 +81,19 @@ void thread_stack_joined(struct thread_stack *stack, uint32_t join_stack);
 void thread_stack_detached(struct thread_stack *stack);
 /* Looks whether threads have left the kernel. */
 void thread_stack_look(void);
+/* Around a call on a handle: libc looks at its record there, with all signals blocked (glibc,
+ * nptl/pthread_kill.c), so the stack stays until the call has returned, whoever joins meanwhile.
+ * One that never returns holds it until the caller's next such call. Any context, no lock. */
+static inline void thread_stack_asks(pthread_t handle)
+{
+    if (guard.block != NULL)
+        atomic_store(&guard.block->asks, (uintptr_t)handle);
+}
+static inline void thread_stack_asked(void)
+{
+    if (guard.block != NULL)
+        atomic_store(&guard.block->asks, 0);
+}
 
 /* Copies the record of the stack that is dead at the address; NULL, or the record itself. No lock,
  * async-signal-safe. */

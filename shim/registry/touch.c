@@ -27,23 +27,28 @@ bool destruction_begin(struct object *object, uintptr_t function, struct caller 
     object->destructor_slot = caller.slot;
     object->destructor_thread = thread->reference;
     object->destructor_ticks = clock_ticks();
-    if (!thread->destroys)
+    if (thread->destroys != 0 && thread->destroys_slot > caller.slot &&
+        still_holds(thread->destroys_slot, thread->destroys_return))
+        return true; /* within that one's */
+    if (thread->destroys == 0)
         atomic_fetch_add(&destructions_running, 1);
-    thread->destroys = true;
+    thread->destroys = object->number;
+    thread->destroys_slot = caller.slot;
+    thread->destroys_return = caller.address;
     return true;
 }
 
 void destruction_end(void)
 {
-    if (guard.thread == NULL || !guard.thread->destroys)
+    if (guard.thread == NULL || guard.thread->destroys == 0)
         return;
-    guard.thread->destroys = false;
+    guard.thread->destroys = 0;
     atomic_fetch_sub(&destructions_running, 1);
 }
 
 void destruction_forked(void)
 {
-    bool own = guard.thread != NULL && guard.thread->destroys;
+    bool own = guard.thread != NULL && guard.thread->destroys != 0;
     atomic_store(&destructions_running, own);
 }
 
@@ -64,6 +69,7 @@ struct thread_touch *touch_begin(struct object *object, const void *address, boo
     touch->is_mutex = is_mutex;
     touch->function = function;
     touch->caller = caller.address;
+    touch->slot = caller.slot;
     touch->stack = stack_keep(caller);
     touch->ticks = clock_ticks();
     atomic_store(&touch->inside, true);

@@ -1,6 +1,7 @@
 /* Touch: what threads do in guarded objects: calls that wait for or take a lock in one, and member
  * functions that are watched. Kept by the thread itself, read by the thread that destroys the
- * object. Between guard_enter() and guard_leave(); touch_members() and touch_holds() by any thread. */
+ * object. Between guard_enter() and guard_leave(); touch_members() and touch_holds() by any thread.
+ */
 #ifndef OUTLIVE_REGISTRY_TOUCH_H
 #define OUTLIVE_REGISTRY_TOUCH_H
 

@@ -32,6 +32,7 @@ struct quiet {
     int error, cancellation;
     bool blocked;
     uint64_t mask;
+    void *interrupted; /* a walk that a fault interrupted */
 };
 
 void quiet_begin(struct quiet *quiet);

@@ -67,7 +67,7 @@ struct in_handler {
 struct finding {
     enum kind kind;
     enum grade grade;
-    char sentence[400];                     /* no line feed */
+    char sentence[640];                     /* no line feed */
     char evidence[400];                     /* how it is known, "" if the sentence says it */
     struct moment touch, end, birth, start; /* start: of the touching thread */
     /* Of a library's function: its registration.
@@ -82,6 +82,14 @@ struct finding {
     uintptr_t function;            /* that was registered to be called, in it */
     const char *lock; /* what it is, 'mutex' or the like, a static text; NULL: no lock */
     uintptr_t lock_address;
+    bool has_thread; /* it is about a thread as an object: its handle, and who it was */
+    uintptr_t handle;
+    struct actor owner;
+    uint64_t owner_ended;     /* 0: it runs */
+    bool was_joined;          /* `end` is its join, else its detaching */
+    bool asks_for_destructor; /* possible, unless the touch is in std::thread's own destructor */
+    bool goes_on;             /* told, and not stopped for, whatever the kind */
+    const char *advice;       /* what to change, a static text, where the kind alone does not say */
     bool has_object, guarded;
     bool is_static; /* its size is 0 where unknown */
     struct in_handler ended_in, touched_in;

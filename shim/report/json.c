@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/system.h"
 #include "registry/phase.h"
+#include "registry/wait.h"
 
 #include <fcntl.h>
 #include <sys/utsname.h>
@@ -128,6 +129,32 @@ static void add_library(struct text *text, const struct library *library)
     text_add_char(text, '}');
 }
 
+/* Who waits for whom. */
+static void add_waits(struct text *text)
+{
+    const char *before = "";
+    text_add(text, ",\"waits\":[");
+    for (uint32_t slot = 0; slot < thread_slots(); slot++) {
+        const struct thread *thread = thread_slot(slot);
+        struct waiting waiting;
+        if (thread->state != THREAD_RUNNING || !wait_of(thread, &waiting))
+            continue;
+        struct actor actor = actor_of(thread), holder = actor_of_reference(waiting.holder);
+        text_format(text, "%s{", before);
+        before = ",";
+        text_add(text, "\"function\":");
+        add_string(text, waiting.note.function);
+        add_actor(text, "thread", &actor);
+        add_actor(text, "for_thread", &holder);
+        if (waiting.note.what == WAIT_DESCRIPTOR)
+            text_format(text, ",\"descriptor\":%lu", waiting.note.address);
+        else if (waiting.note.what != WAIT_THREAD && waiting.note.what != WAIT_DESCRIPTORS)
+            add_address(text, "lock", waiting.lock != 0 ? waiting.lock : waiting.note.address);
+        text_add_char(text, '}');
+    }
+    text_add_char(text, ']');
+}
+
 void render_json(struct text *text, const struct named_finding *named, bool suppressed)
 {
     const struct finding *finding = named->finding;
@@ -196,6 +223,14 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
         add_address(text, "address", finding->lock_address);
         text_add_char(text, '}');
     }
+    if (finding->has_thread) {
+        text_add(text, ",\"thread_handle\":{");
+        text_format(text, "\"value\":\"0x%lx\"", finding->handle);
+        add_actor(text, "thread", &finding->owner);
+        text_format(text, ",\"has_ended\":%s}", finding->owner_ended != 0 ? "true" : "false");
+    }
+    if (finding->kind == KIND_HUNG_SHUTDOWN)
+        add_waits(text);
     add_moment(text, "touch", named, MOMENT_TOUCH);
     add_moment(text, "destruction", named, MOMENT_END);
     add_moment(text, "birth", named, MOMENT_BIRTH);

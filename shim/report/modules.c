@@ -124,7 +124,9 @@ static void add_line(const char *line, size_t length)
     if (!modules_parse_line(line, length, &start, &end, &readable, &offset, &path, &path_length))
         return;
     struct module *last = module_count == 0 ? NULL : &modules[module_count - 1];
-    if (last != NULL && offset != 0 && text_length(last->path) == path_length &&
+    /* Text may begin in the file's first page, too: offset 0 again. */
+    if (last != NULL && (offset != 0 || start < last->end) &&
+        text_length(last->path) == path_length &&
         __builtin_memcmp(last->path, path, path_length) == 0) {
         last->end = end > last->end ? end : last->end;
         return;

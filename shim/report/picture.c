@@ -1,8 +1,12 @@
-/* Picture: see picture.h. Called by render.c for crashes in the shutdown phase. */
+/* Picture: see picture.h. Called by render.c for findings of the shutdown phase. */
 #include "report/picture.h"
 
 #include "base/clock.h"
+#include "base/system.h"
 #include "registry/phase.h"
+#include "registry/task.h"
+#include "registry/touch.h"
+#include "registry/wait.h"
 #include "report/render.h"
 
 #define THREADS_SHOWN 64
@@ -22,20 +26,13 @@ bool picture_sample(pid_t tid, struct stack *stack)
     return take_sample != NULL && take_sample(tid, stack);
 }
 
-static void write_what_it_does(struct text *text, const struct thread *thread,
-                               const struct finding *finding)
+static void write_frames(struct text *text, const struct stack *stack)
 {
-    static struct stack stack;
     struct named_frame frames[NAMED_INLINED];
-    if (!picture_sample(thread->tid, &stack)) {
-        text_add(text, "        (its stack could not be read)\n");
-        return;
-    }
-    write_members(text, thread, &stack, finding, "        ", "\n");
     size_t shown = 0;
-    for (uint32_t i = 0; i < stack.count && shown < FRAMES_SHOWN; i++) {
+    for (uint32_t i = 0; i < stack->count && shown < FRAMES_SHOWN; i++) {
         size_t count =
-            names_of(stack.frames[i], i == 0 && stack.first_is_exact, frames, NAMED_INLINED);
+            names_of(stack->frames[i], i == 0 && stack->first_is_exact, frames, NAMED_INLINED);
         for (size_t j = 0; j < count && shown < FRAMES_SHOWN; j++) {
             if (frame_is_standard(&frames[j]))
                 continue;
@@ -46,41 +43,158 @@ static void write_what_it_does(struct text *text, const struct thread *thread,
     }
 }
 
+/* A thread in a wait that was noted with its stack is not asked: a signal would disturb it. Where
+ * the program is to go on, only one that runs is: it has no call to be interrupted in. */
+static void write_what_it_does(struct text *text, const struct thread *thread,
+                               const struct waiting *waiting, const struct finding *finding)
+{
+    static struct stack stack;
+    struct task_call call;
+    if (!stack_get(waiting->note.stack, &stack)) {
+        bool ask = !finding->goes_on || task_state(thread->tid, &call) == TASK_RUNS;
+        if (!ask && waiting->note.caller != 0) {
+            stack.count = 1;
+            stack.frames[0] = waiting->note.caller;
+            stack.first_is_exact = false;
+        } else if (!ask || !picture_sample(thread->tid, &stack)) {
+            text_format(text, "        (its stack %s)\n",
+                        ask ? "could not be read" : "is not read, which would disturb it");
+            return;
+        }
+    }
+    write_members(text, thread, &stack, finding, "        ", "\n");
+    write_frames(text, &stack);
+}
+
+static void write_actor_of(struct text *text, thread_reference reference)
+{
+    struct actor actor = actor_of_reference(reference);
+    write_actor(text, &actor);
+}
+
+static void write_wait(struct text *text, const struct waiting *waiting, uint64_t now)
+{
+    const struct thread_wait *note = &waiting->note;
+    if (note->what == WAIT_NONE)
+        return;
+    text_format(text, "        waits in %s()", note->function);
+    if (note->what == WAIT_THREAD) {
+        text_add(text, " for the end of ");
+        write_actor_of(text, note->target);
+    } else if (note->what == WAIT_DESCRIPTOR) {
+        text_format(text, " on descriptor %lu", note->address);
+    } else if (note->what == WAIT_DESCRIPTORS) {
+        text_add(text, " on several descriptors");
+    } else {
+        text_format(text, " at 0x%lx", waiting->lock != 0 ? waiting->lock : note->address);
+        if (waiting->holder != 0) {
+            text_add(text, ", which is held by ");
+            write_actor_of(text, waiting->holder);
+        } else if (waiting->lock == 0 && waiting->signaller != 0) {
+            text_add(text, ", last signalled by ");
+            write_actor_of(text, waiting->signaller);
+            text_add(text, " ");
+            write_milliseconds(text, clock_nanoseconds_between(waiting->signal_ticks, now));
+            text_add(text, " before");
+        } else if (waiting->lock == 0 && note->what != WAIT_BARRIER && wait_keeps_all) {
+            text_add(text, ", which nobody has signalled");
+        }
+    }
+    if (note->ticks != 0) {
+        text_add(text, ", since ");
+        write_milliseconds(text, clock_nanoseconds_between(note->ticks, now));
+    }
+    text_add(text, "\n");
+}
+
+struct thread_wait_now {
+    thread_reference thread;
+    struct waiting waiting;
+};
+
+/* Locks that others wait for, and mutexes in guarded objects that it took, by libc's own record. */
+static void write_holdings(struct text *text, const struct thread *thread,
+                           const struct thread_wait_now *waits, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct waiting *waiting = &waits[i].waiting;
+        if (waiting->holder != thread->reference || waiting->lock == 0)
+            continue;
+        text_format(text, "        holds the lock at 0x%lx, for which ", waiting->lock);
+        write_actor_of(text, waits[i].thread);
+        text_add(text, " waits\n");
+    }
+    for (size_t i = 0; i < THREAD_TOUCHES; i++) {
+        struct thread_touch touch = thread->touches[i];
+        struct object *object = touch.object == 0 ? NULL : object_of_number(touch.object);
+        if (object != NULL && atomic_load(&object->state) == OBJECT_LIVE &&
+            touch.address - object->address < object->size && touch_holds(thread, &touch))
+            text_format(text, "        holds the mutex at 0x%lx, in an object of %zu bytes\n",
+                        touch.address, object->size);
+    }
+}
+
+static void write_thread_line(struct text *text, const struct thread *thread)
+{
+    struct actor actor = actor_of(thread);
+    struct stack stack;
+    text_add(text, "      ");
+    write_actor(text, &actor);
+    text_format(text, " (tid %d)%s", thread->tid,
+                thread->detached                   ? ", detached"
+                : thread->joining                  ? ", being joined"
+                : thread->origin == THREAD_CREATED ? ", joinable, not joined"
+                                                   : "");
+    if (thread->entry != NULL) {
+        struct named_frame frames[NAMED_INLINED];
+        names_of((uintptr_t)thread->entry, true, frames, NAMED_INLINED);
+        text_add(text, ", entry ");
+        write_place(text, &frames[0]);
+    }
+    if (stack_get(thread->start_stack, &stack)) {
+        static struct named_stack named;
+        named.count = 0;
+        for (uint32_t i = 0; i < stack.count && i < 8; i++)
+            named.count +=
+                names_of(stack.frames[i], false, named.frames + named.count, NAMED_INLINED);
+        text_add(text, ", started by ");
+        write_actor_of(text, thread->creator);
+        text_add(text, " in ");
+        write_place(text, user_frame(&named));
+    }
+}
+
+/* finding: NULL outside of one. */
 static void write_threads(struct text *text, const struct finding *finding)
 {
+    static struct thread_wait_now waits[THREADS_SHOWN];
     uint32_t live = 0, shown = 0;
-    for (uint32_t slot = 0; slot < thread_slots(); slot++)
-        live += thread_slot(slot)->state == THREAD_RUNNING;
-    text_format(text, "    %u threads live:\n", live);
-    for (uint32_t slot = 0; slot < thread_slots() && shown < THREADS_SHOWN; slot++) {
-        struct thread *thread = thread_slot(slot);
-        if (thread->state != THREAD_RUNNING)
+    uint64_t now = clock_ticks();
+    for (uint32_t slot = 0; slot < thread_slots(); slot++) {
+        const struct thread *thread = thread_slot(slot);
+        if (thread->state != THREAD_RUNNING || live++ >= THREADS_SHOWN)
             continue;
-        struct actor actor = actor_of(thread);
-        thread_refresh_name(thread);
-        shown++;
-        text_add(text, "      ");
-        write_actor(text, &actor);
-        text_format(text, " (tid %d)%s", thread->tid,
-                    thread->detached                   ? ", detached"
-                    : thread->joining                  ? ", being joined"
-                    : thread->origin == THREAD_CREATED ? ", joinable, not joined"
-                                                       : "");
-        if (thread->entry != NULL) {
-            struct named_frame frames[NAMED_INLINED];
-            names_of((uintptr_t)thread->entry, true, frames, NAMED_INLINED);
-            text_add(text, ", entry ");
-            write_place(text, &frames[0]);
-        }
-        if (thread->reference == finding->touch.actor.reference) {
-            text_add(text, " <- this thread\n");
-            continue;
-        }
-        text_add(text, "\n");
-        write_what_it_does(text, thread, finding);
+        waits[live - 1].thread = thread->reference;
+        (void)wait_of(thread, &waits[live - 1].waiting);
     }
-    if (live > shown)
-        text_format(text, "      and %u more\n", live - shown);
+    text_format(text, "    %u threads live:\n", live);
+    uint32_t known = live < THREADS_SHOWN ? live : THREADS_SHOWN;
+    for (; shown < known; shown++) {
+        struct thread *thread = thread_of_reference(waits[shown].thread);
+        if (thread == NULL || thread->state != THREAD_RUNNING)
+            continue;
+        const struct waiting *waiting = &waits[shown].waiting;
+        bool touches = finding != NULL && thread->reference == finding->touch.actor.reference;
+        thread_refresh_name(thread);
+        write_thread_line(text, thread);
+        text_add(text, touches ? " <- this thread\n" : "\n");
+        write_wait(text, waiting, now);
+        write_holdings(text, thread, waits, known);
+        if (finding != NULL && finding->with_picture && !touches)
+            write_what_it_does(text, thread, waiting, finding);
+    }
+    if (live > known)
+        text_format(text, "      and %u more\n", live - known);
 }
 
 static void write_destroyed(struct text *text, const struct finding *finding)
@@ -133,5 +247,12 @@ void render_picture(struct text *text, const struct finding *finding)
         text_add(text, "running\n");
     }
     write_threads(text, finding);
-    write_destroyed(text, finding);
+    if (finding->with_picture)
+        write_destroyed(text, finding);
+}
+
+void render_threads(struct text *text)
+{
+    text_format(text, "==%d==THREADS: outlive: at exit\n", system_process());
+    write_threads(text, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/system.h"
+#include "registry/phase.h"
 #include "registry/touch.h"
 
 const struct moment *finding_moment(const struct finding *finding, enum moment_kind which)
@@ -53,11 +54,22 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Unload";
         case KIND_LOCK_HELD_AT_END:
             return "Lock";
+        case KIND_DOUBLE_JOIN:
+            return "Second join";
+        case KIND_JOIN_AFTER_DETACH:
+            return "Join";
+        case KIND_DOUBLE_DETACH:
+            return "Second detach";
+        case KIND_JOINABLE_THREAD_DESTROYED:
+            return "Destruction";
+        case KIND_HUNG_SHUTDOWN:
+            return "Wait";
         default:
             return "Use";
         }
     case MOMENT_END:
         return finding->part != THREAD_PART_NONE    ? "End of its owner"
+               : finding->has_thread                ? finding->was_joined ? "First join" : "Detach"
                : finding->kind == KIND_DOUBLE_CLOSE ? "First close"
                : finding->has_descriptor            ? "Close"
                : finding->library != NULL           ? "Unload"
@@ -111,6 +123,21 @@ static void name_moments(struct named_finding *named, const struct finding *find
         named->type = names_class_of_vtable(finding->first_word);
     if (named->type == NULL)
         named->type = named->destroyed;
+}
+
+/* What the compiler inlined is known by debug information, what it did not by symbols. */
+bool is_in_thread_destructor(const struct named_finding *named)
+{
+    const struct named_stack *stack = &named->stacks[MOMENT_TOUCH];
+    for (size_t i = 0; i < stack->count; i++) {
+        const char *function = stack->frames[i].function;
+        if (!frame_is_standard(&stack->frames[i]))
+            return false;
+        if (text_find(function, "thread::~thread") != NULL ||
+            text_find(function, "thread::operator=") != NULL)
+            return true;
+    }
+    return false;
 }
 
 void name_finding(struct named_finding *named, const struct finding *finding)
@@ -370,6 +397,23 @@ static void write_part(struct text *text, const struct finding *finding)
     text_format(text, ", in its stack of %zu bytes at 0x%lx\n", finding->size, finding->address);
 }
 
+static void write_handle(struct text *text, const struct finding *finding)
+{
+    if (!finding->has_thread)
+        return;
+    text_format(text, "  Handle: 0x%lx, of thread ", finding->handle);
+    write_actor(text, &finding->owner);
+    if (finding->owner.tid != 0)
+        text_format(text, " (tid %d)", finding->owner.tid);
+    if (finding->owner_ended == 0) {
+        text_add(text, ", which runs\n");
+        return;
+    }
+    text_add(text, ", which ended ");
+    write_milliseconds(text, clock_nanoseconds_between(finding->owner_ended, finding->touch.ticks));
+    text_add(text, " before\n");
+}
+
 static void write_descriptor(struct text *text, const struct finding *finding)
 {
     if (!finding->has_descriptor)
@@ -418,14 +462,17 @@ void render_text(struct text *text, const struct named_finding *named)
     write_library(text, finding);
     write_lock(text, finding);
     write_part(text, finding);
+    write_handle(text, finding);
     if (finding->evidence[0] != '\0')
         text_format(text, "  Evidence: %s\n", finding->evidence);
     render_story(text, named);
-    if (finding->with_picture)
+    if (finding->with_picture || phase_is_shutdown())
         render_picture(text, finding);
     const struct named_frame *frame = user_frame(&named->stacks[MOMENT_TOUCH]);
     if (frame == NULL)
         frame = user_frame(&named->stacks[MOMENT_END]);
+    if (frame == NULL && finding->has_thread)
+        frame = user_frame(&named->stacks[MOMENT_BIRTH]);
     text_format(text, "  Suppress with: %s:", kind_rows[finding->kind].name);
     if (frame == NULL || (frame->function[0] == '\0' && frame->module == NULL))
         text_add(text, finding->touch.actor.name);

@@ -27,6 +27,8 @@ struct named_finding {
 const struct moment *finding_moment(const struct finding *finding, enum moment_kind which);
 const char *moment_title(const struct finding *finding, enum moment_kind which);
 
+/* The touch is in the destructor or the assignment of a std::thread. */
+bool is_in_thread_destructor(const struct named_finding *named);
 void name_finding(struct named_finding *named, const struct finding *finding);
 
 /* The frame to speak of: the innermost that is neither a library's nor std::. NULL: none. */
@@ -50,8 +52,11 @@ void write_milliseconds(struct text *text, uint64_t nanoseconds);
 
 void render_text(struct text *text, const struct named_finding *named);
 void render_json(struct text *text, const struct named_finding *named, bool suppressed);
-/* What every thread does, and what was destroyed in the last second. */
+/* The phase, and what every thread waits for and holds; where the finding asks for the whole
+ * picture, all their stacks and what was destroyed in the last second. */
 void render_picture(struct text *text, const struct finding *finding);
+/* The threads alone. */
+void render_threads(struct text *text);
 
 /* Order, thread's life, what to change, timeline: the paragraphs below the stacks. */
 void render_story(struct text *text, const struct named_finding *named);

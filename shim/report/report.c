@@ -134,6 +134,8 @@ static void tell(struct finding *finding, bool *was_suppressed)
     struct text text;
     names_begin();
     name_finding(named, finding);
+    if (finding->asks_for_destructor && !is_in_thread_destructor(named))
+        finding->grade = POSSIBLE;
     *was_suppressed = suppressed(finding);
     if (output_wants_json()) {
         text = text_in(json, sizeof json);
@@ -180,7 +182,7 @@ enum verdict report_finding(struct finding *finding)
     if (!repeated)
         tell(finding, &was_suppressed);
     bool stops = kind_rows[finding->kind].stops && finding->grade == CONFIRMED && !was_suppressed &&
-                 (options->halt_on_error || !finding->can_continue);
+                 !finding->goes_on && (options->halt_on_error || !finding->can_continue);
     /* Said before the report counts as out: an exit that waits for it must not slip through. */
     if (stops)
         atomic_store(&stop_pending, true);
@@ -189,6 +191,23 @@ enum verdict report_finding(struct finding *finding)
     atomic_fetch_sub(&under_way, 1);
     (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8);
     return stops ? VERDICT_STOP : VERDICT_GO_ON;
+}
+
+void report_threads(void)
+{
+    uint64_t before = block_signals();
+    atomic_fetch_add(&under_way, 1);
+    lock_take(&report_lock);
+    atomic_store(&writer, system_thread());
+    names_begin();
+    struct text text = text_in(buffer, REPORT_SIZE);
+    render_threads(&text);
+    output_text(text.data, text.length);
+    names_end();
+    atomic_store(&writer, 0);
+    lock_release(&report_lock);
+    atomic_fetch_sub(&under_way, 1);
+    (void)system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8);
 }
 
 static void wait_for_reports(bool and_stop)
@@ -274,6 +293,7 @@ void report_forked(void)
     atomic_store(&writer, 0);
     atomic_store(&summarised, false);
     atomic_store(&stop_pending, false);
+    atomic_store(&stopping, false); /* who was ending the process is not here */
     for (size_t i = 0; i <= CONFIRMED; i++)
         atomic_store(&counts[i], 0);
 }

@@ -18,6 +18,9 @@ void report_start(const struct options *options);
 
 enum verdict report_finding(struct finding *finding);
 
+/* Tells which threads are alive, as text: threads_at_exit. */
+void report_threads(void);
+
 /* The thread's stack now, as picture.h has it. False: it did not answer. */
 bool report_sample(pid_t tid, struct stack *stack);
 

@@ -15,7 +15,7 @@ static void write_life(struct text *text, const struct named_finding *named)
     const struct finding *finding = named->finding;
     const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
     uint64_t now = finding->touch.ticks;
-    if (thread == NULL || finding->kind == KIND_LATE_WRITE)
+    if (thread == NULL || finding->kind == KIND_LATE_WRITE || !finding->touch.has)
         return;
     text_add(text, "  Thread: ");
     write_actor(text, &finding->touch.actor);
@@ -68,7 +68,11 @@ static bool crosses_threads(const struct finding *finding)
 
 static const char *end_word(const struct finding *finding)
 {
-    return finding->has_descriptor ? "close" : finding->library != NULL ? "unload" : "destruction";
+    return finding->has_descriptor    ? "close"
+           : finding->library != NULL ? "unload"
+           : !finding->has_thread     ? "destruction"
+           : finding->was_joined      ? "first join"
+                                      : "detaching";
 }
 
 static void write_order(struct text *text, const struct finding *finding)
@@ -312,6 +316,53 @@ static void write_change(struct text *text, const struct named_finding *named)
             text_add(text, ": pthread_cleanup_push() a function that does");
         text_add(text, "; whoever locks it next waits for ever");
         break;
+    case KIND_DOUBLE_JOIN:
+        text_add(text, "one owner joins, once: compare the join in ");
+        write_place(text, user_frame(&named->stacks[MOMENT_TOUCH]));
+        if (finding->end.has) {
+            text_add(text, " with the first one in ");
+            write_place(text, end);
+        }
+        text_add(text, "; the handle of a joined thread may be another thread's at once");
+        break;
+    case KIND_JOIN_AFTER_DETACH:
+    case KIND_DOUBLE_DETACH:
+        text_add(text, "either join the thread or detach it");
+        if (finding->end.has) {
+            text_add(text, ": it is detached in ");
+            write_place(text, end);
+        } else if (named->stacks[MOMENT_BIRTH].count > 0) {
+            text_add(text, ": it is created detached in ");
+            write_place(text, user_frame(&named->stacks[MOMENT_BIRTH]));
+        }
+        break;
+    case KIND_STALE_THREAD_HANDLE:
+        text_add(text, "do not use the handle after the ");
+        text_add(text, finding->was_joined ? "join" : "detaching");
+        if (finding->end.has) {
+            text_add(text, " in ");
+            write_place(text, end);
+        }
+        text_add(text, finding->was_joined
+                           ? ": it may be another thread's by then"
+                           : ": the thread may end at any time; keep it joinable while it is used");
+        break;
+    case KIND_JOINABLE_THREAD_DESTROYED:
+        text_add(text, "stop and join the thread, or detach it, on every way, also of an "
+                       "exception, before its std::thread goes");
+        if (named->stacks[MOMENT_BIRTH].count > 0) {
+            text_add(text, "; it is started in ");
+            write_place(text, user_frame(&named->stacks[MOMENT_BIRTH]));
+        }
+        break;
+    case KIND_THREAD_LEAK:
+        text_add(text, "join or detach the threads that are started in ");
+        write_place(text, user_frame(&named->stacks[MOMENT_BIRTH]));
+        break;
+    case KIND_HUNG_SHUTDOWN:
+        text_add(text,
+                 finding->advice != NULL ? finding->advice : "see below what the threads still do");
+        break;
     case KIND_PURE_VIRTUAL_CALL:
         text_add(text, "end the calls on the object before its destructor begins: join the thread "
                        "that calls, or stop it in the most derived destructor");
@@ -414,6 +465,7 @@ static void write_timeline(struct text *text, const struct named_finding *named)
                        : finding->library != NULL ? "library"
                        : finding->lock != NULL    ? "lock"
                        : of_thread                ? "owner"
+                       : finding->has_thread      ? "handle"
                                                   : "object";
     write_label(text, what, text_length(what));
     write_row(text, column_of(marks, count, 'B'), 'B', column_of(marks, count, 'D'), 'D', count);

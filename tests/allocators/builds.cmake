@@ -101,6 +101,13 @@ function(allocator_build name allocator compiler level pie protection symbols ca
     if(allocator STREQUAL "mimalloc" AND case STREQUAL "legal")
       continue() # 2.0.9 itself does not always align as asked
     endif()
+    if(name STREQUAL "mimalloc" AND case STREQUAL "unload_running")
+      continue() # the way up the waiting thread's stack is not certain: only the fault is told
+    endif()
+    if(allocator STREQUAL "static_libraries" AND symbols STREQUAL "stripped" AND
+       case MATCHES "^joinable_(assigned|destroyed|handler)$")
+      continue() # std::terminate has no name there, and so is not seen
+    endif()
     set(program ${folder}/${case})
     set(driver ${cc})
     if(source MATCHES "cpp$" OR allocator STREQUAL "static_libraries")
@@ -118,6 +125,13 @@ function(allocator_build name allocator compiler level pie protection symbols ca
       COMMAND ${driver} ${flags} ${source} -o ${program} ${case_libraries} ${link}
       DEPENDS ${source} ${case_headers} ${needs} VERBATIM)
     list(APPEND programs ${program})
+    file(STRINGS ${source} library REGEX "^// LIBRARY")
+    if(library) # the same file once more: see unload.h
+      add_custom_command(OUTPUT ${program}.so
+        COMMAND ${driver} ${flags} -fPIC -shared -DCASE_LIBRARY ${source} -o ${program}.so -pthread
+        DEPENDS ${source} ${case_headers} VERBATIM)
+      list(APPEND programs ${program}.so)
+    endif()
     file(STRINGS ${source} silent REGEX "^// EXPECT silent")
     set(modes bug twin)
     if(silent)

@@ -32,6 +32,28 @@ static bool holds(const char *block, size_t size)
     return true;
 }
 
+#ifndef TCMALLOC
+/* What was zeroed is so to its end when it grows, on a heap whose free blocks hold something else.
+ * The sizes leave room at the end of a block. */
+enum { ZEROED = 4200, USED_BEFORE = 400 };
+
+static void check_zeroed(char *(*make)(size_t size), char *(*grow)(char *block, size_t size),
+                         void (*end)(void *block))
+{
+    static char *before[USED_BEFORE];
+    for (size_t i = 0; i < USED_BEFORE; i++)
+        before[i] = filled(make(ZEROED + 800), ZEROED + 800);
+    for (size_t i = 0; i < USED_BEFORE; i++)
+        end(before[i]);
+    for (size_t round = 0; round < 20; round++) {
+        char *block = grow(make(ZEROED), 2 * ZEROED);
+        for (size_t i = 0; i < (size_t)2 * ZEROED; i++)
+            CHECK(block[i] == 0);
+        end(filled(block, (size_t)2 * ZEROED));
+    }
+}
+#endif
+
 #ifdef JEMALLOC
 #include <jemalloc/jemalloc.h>
 
@@ -52,6 +74,9 @@ static void use(size_t i)
     size_t size = 1 + i * 13 % 900;
     char *block = filled(mallocx(size, 0), size);
     CHECK(sallocx(block, 0) >= size && nallocx(size, 0) >= size);
+    volatile size_t too_much = SIZE_MAX / 16;
+    CHECK(rallocx(block, too_much, 0) == NULL &&
+          holds(block, size)); /* it is the program's still */
     block = rallocx(block, size * 4, 0);
     CHECK(holds(block, size));
     CHECK(xallocx(block, size, 0, 0) >= size);
@@ -66,14 +91,28 @@ static void use(size_t i)
     block = rallocx(block, size + 1000, 0);
     CHECK(holds(block, size));
     sdallocx(block, size + 1000, 0);
-    free(mallocx(size, 0));
+    free(filled(mallocx(size, 0), nallocx(size, 0)));
     dallocx(malloc(size), 0);
     block = filled(mallocx(size, MALLOCX_TCACHE_NONE), size);
     free(realloc(block, size * 2));
 }
 
+static char *make_zeroed(size_t size)
+{
+    return mallocx(size, MALLOCX_ZERO);
+}
+static char *grow_zeroed(char *block, size_t size)
+{
+    return rallocx(block, size, MALLOCX_ZERO);
+}
+static void end_zeroed(void *block)
+{
+    dallocx(block, 0);
+}
+
 static void rest(void)
 {
+    check_zeroed(make_zeroed, grow_zeroed, end_zeroed);
     uint64_t epoch = 1;
     size_t allocated = 0, length = sizeof allocated, epoch_length = sizeof epoch;
     CHECK(mallctl("epoch", &epoch, &epoch_length, &epoch, sizeof epoch) == 0);
@@ -83,6 +122,19 @@ static void rest(void)
     ssize_t decay = 0;
     length = sizeof decay;
     CHECK(mallctl("opt.dirty_decay_ms", &decay, &length, NULL, 0) == 0);
+    unsigned arena = 0; /* whose end takes its blocks with it, those that were freed, too */
+    length = sizeof arena;
+    CHECK(mallctl("arenas.create", &arena, &length, NULL, 0) == 0);
+    for (size_t i = 0; i < 500; i++) {
+        char *block = filled(mallocx(5000, MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE), 5000);
+        if (i % 2 == 0)
+            dallocx(block, MALLOCX_TCACHE_NONE);
+    }
+    char control[64];
+    snprintf(control, sizeof control, "arena.%u.reset", arena);
+    CHECK(mallctl(control, NULL, NULL, NULL, 0) == 0);
+    for (size_t i = 0; i < 5000; i++)
+        free(malloc(5000));
     bool prof = false;
     length = sizeof prof;
     if (mallctl("opt.prof", &prof, &length, NULL, 0) == 0 && prof) {
@@ -108,6 +160,9 @@ static void use(size_t i)
     size_t size = 1 + i * 13 % 900;
     char *block = filled(tc_malloc(size), size);
     CHECK(tc_malloc_size(block) >= size);
+    volatile size_t too_much = SIZE_MAX / 16;
+    CHECK(tc_realloc(block, too_much) == NULL &&
+          holds(block, size)); /* it is the program's still */
     block = tc_realloc(block, size * 5);
     CHECK(holds(block, size));
     tc_free_sized(block, size * 5);
@@ -187,8 +242,18 @@ static void use(size_t i)
 #endif
 }
 
+static char *make_zeroed(size_t size)
+{
+    return mi_calloc(1, size);
+}
+static char *grow_zeroed(char *block, size_t size)
+{
+    return mi_rezalloc(block, size);
+}
+
 static void rest(void)
 {
+    check_zeroed(make_zeroed, grow_zeroed, mi_free);
     mi_collect(true);
     CHECK(mi_version() > 0);
     CHECK(mi_option_get(mi_option_verbose) == 0);

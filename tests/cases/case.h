@@ -21,6 +21,7 @@
 /* Rounds of the late thread, and its orders. Never destroyed, never in an object. */
 static volatile unsigned case_rounds;
 static volatile bool case_stop;
+static volatile bool case_hold, case_held;
 static volatile uintptr_t case_sink; /* keeps reads from being optimised away */
 
 static inline bool case_is_bug(int count, char **arguments)
@@ -40,6 +41,26 @@ static inline void case_round(void)
 {
     __atomic_fetch_add(&case_rounds, 1, __ATOMIC_SEQ_CST);
     sched_yield();
+    if (case_hold) {
+        case_held = true;
+        while (case_hold)
+            sched_yield();
+        case_held = false;
+    }
+}
+
+/* The late thread stands still between two rounds, not within its touch: that would be another
+ * kind. */
+static inline void case_hold_between(void)
+{
+    case_hold = true;
+    while (!case_held)
+        sched_yield();
+}
+
+static inline void case_go_on(void)
+{
+    case_hold = false;
 }
 
 static inline bool case_stopped(void)

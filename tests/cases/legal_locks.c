@@ -106,6 +106,8 @@ static void next_owner(void *(*run)(void *))
         sem_wait(&shared->semaphore);
         sem_destroy(&shared->semaphore);
         pthread_join(thread, NULL); /* older kernels and libcs: it may still wake others */
+        munmap(shared, sizeof *shared);
+        return;
     } else if (run == meet) {
         pthread_barrier_wait(&shared->barrier);
         pthread_barrier_destroy(&shared->barrier);

@@ -35,7 +35,9 @@ int main(int count, char **arguments)
     pthread_t thread;
     pthread_create(&thread, nullptr, run, shared);
     case_await(2);
-    if (!bug) {
+    if (bug) {
+        case_hold_between();
+    } else {
         case_tell_stop();
         pthread_join(thread, nullptr);
     }
@@ -43,7 +45,9 @@ int main(int count, char **arguments)
         std::lock_guard<std::mutex> hold(shared->lock); // accidental order is no order
     }
     delete shared;
-    if (bug)
+    if (bug) {
+        case_go_on();
         case_await(2);
+    }
     return 0;
 }

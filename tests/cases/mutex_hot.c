@@ -16,7 +16,7 @@ NOINLINE static void enter(struct gate *gate)
 
 NOINLINE static void drop(struct gate *gate)
 {
-    pthread_mutex_lock(&gate->lock); /* so that nobody holds it */
+    pthread_mutex_lock(&gate->lock); /* accidental order is no order */
     pthread_mutex_unlock(&gate->lock);
     free(gate);
     case_sink++;
@@ -40,12 +40,16 @@ int main(int count, char **arguments)
     pthread_t thread;
     pthread_create(&thread, NULL, run, gate);
     case_await(2);
-    if (!bug) {
+    if (bug) {
+        case_hold_between();
+    } else {
         case_tell_stop();
         pthread_join(thread, NULL);
     }
     drop(gate);
-    if (bug)
+    if (bug) {
+        case_go_on();
         case_await(2);
+    }
     return 0;
 }

@@ -8,7 +8,7 @@ static std::mutex mutex;
 
 NOINLINE static bool refresh(bool bug)
 {
-    mutex.lock();
+    pthread_mutex_lock(mutex.native_handle()); // the one frame that is kept where malloc locks, too
     if (bug) {
         case_sink++;
         return false; // the early way out

@@ -8,6 +8,8 @@
 
 #include <elf.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void parses_suppressions(void **state)
 {
@@ -56,6 +58,44 @@ static void parses_maps(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(modules_parse_line(bad[i], strlen(bad[i]), &start, &end, &readable, &offset,
                                         &path, &length));
+}
+
+/* As lld lays files out: text begins in the first page of the file, which is mapped twice. */
+static void joins_mappings_of_the_first_page(void **state)
+{
+    char path[] = "/tmp/outlive-modules-XXXXXX";
+    unsigned char file[4096] = {0};
+    Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64},
+                         .e_phoff = sizeof header,
+                         .e_phentsize = sizeof(Elf64_Phdr),
+                         .e_phnum = 2};
+    Elf64_Phdr segments[2] = {
+        {.p_type = PT_LOAD, .p_filesz = 0x600, .p_memsz = 0x600},
+        {.p_type = PT_LOAD, .p_offset = 0x600, .p_vaddr = 0x1600, .p_filesz = 64, .p_memsz = 64},
+    };
+    (void)state;
+    memcpy(file, &header, sizeof header);
+    memcpy(file + sizeof header, segments, sizeof segments);
+    int descriptor = mkstemp(path);
+    assert_int_equal(write(descriptor, file, sizeof file), sizeof file);
+    char *start = mmap(NULL, 8 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (size_t page = 0; page < 2; page++)
+        assert_ptr_not_equal(mmap(start + page * 4096, 4096,
+                                  page == 0 ? PROT_READ : PROT_READ | PROT_EXEC,
+                                  MAP_PRIVATE | MAP_FIXED, descriptor, 0),
+                             MAP_FAILED);
+    /* Mapped once more elsewhere it is another module. */
+    char *other = mmap(start + 6 * 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, descriptor, 0);
+    modules_read();
+    const struct module *module = modules_find((uintptr_t)start + 0x1610);
+    assert_non_null(module);
+    assert_int_equal(module->bias, start);
+    module = modules_find((uintptr_t)other);
+    assert_non_null(module);
+    assert_int_equal(module->start, other);
+    munmap(start, 8 * 4096);
+    close(descriptor);
+    unlink(path);
 }
 
 static unsigned char *read_self(size_t *size)
@@ -112,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parses_suppressions),
         cmocka_unit_test(parses_maps),
+        cmocka_unit_test(joins_mappings_of_the_first_page),
         cmocka_unit_test(parses_where_a_thread_waits),
         cmocka_unit_test(inspects_elf),
     };
