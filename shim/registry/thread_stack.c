@@ -31,6 +31,8 @@ static uint32_t dead_count;
 static size_t dead_bytes;
 static bool keep_content, guard_is_inside;
 
+#pragma weak gnu_get_libc_version /* see start.c: other libcs load the shim, too, to be told */
+
 /* Until glibc 2.26 a stack's size included its guard (glibc bug 22637). */
 static bool libc_before_2_27(void)
 {
