@@ -13,6 +13,7 @@
 #include "registry/phase.h"
 #include "registry/site.h"
 #include "registry/static_object.h"
+#include "registry/use.h"
 
 static const struct options *options;
 bool event_heap_watched;
@@ -77,6 +78,8 @@ bool event_start(const struct options *given, const struct allocator *allocator,
         }
         if (!arena_start(options))
             report_add_off(arena_loss());
+        else if (!use_start())
+            report_add_off("no memory for who uses what");
         if (!quarantine_start(options, &calls))
             report_add_off("no quarantine");
         else if (options->poison == 0)
@@ -152,6 +155,7 @@ void event_prepare_fork(void)
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
+        use_prepare_fork();
         quarantine_prepare_fork();
     }
 }
@@ -162,6 +166,7 @@ void event_forked(bool child)
         owner_renew();
     if (event_heap_watched) {
         quarantine_forked(child);
+        use_forked(child);
         object_forked(child);
         arena_forked(child);
     }
