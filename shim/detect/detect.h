@@ -9,6 +9,7 @@
 #include "registry/descriptor.h"
 #include "registry/destroyed_lock.h"
 #include "registry/library.h"
+#include "registry/need.h"
 #include "registry/static_object.h"
 #include "registry/touch.h"
 #include "report/finding.h"
@@ -141,6 +142,15 @@ void detect_thread_leak(struct finding *finding, const struct touch *noticed,
 /* std::terminate was called; count: how many joinable threads' handles lie near the call. */
 void detect_joinable_destroyed(struct finding *finding, const struct touch *touch,
                                const struct thread *owner, uint32_t count);
+/* touch->address: where the object was; guarded: the live heap object that it lies in, or NULL. */
+void detect_use_after_death(struct finding *finding, const struct touch *touch,
+                            const struct annotated_object *object, const struct object *guarded);
+/* `end` ends the annotated object; where that is NULL, the guarded one is freed. now: what the
+ * thread that needs it does. */
+void detect_death_while_needed(struct finding *finding, const struct thread *thread,
+                               const struct need *need, const struct annotated_object *object,
+                               const struct object *guarded, const struct touch *end,
+                               const struct stack *now);
 /* touch: what the thread does that began the shutdown, or another that waits. */
 void detect_hung_shutdown(struct finding *finding, const struct touch *touch, uint64_t seconds);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */

@@ -102,6 +102,8 @@ bool event_resize(struct object *object, size_t size);
 
 struct thread *event_thread_create(void *entry, void *argument, enum thread_origin origin,
                                    struct caller caller);
+/* In the new thread, once it is known: what it was given is a touch. */
+void event_thread_began(void);
 void event_thread_end(void);
 
 /* Joins, detaches and other uses of a thread's handle, told before the call. Without the guard.

@@ -96,6 +96,8 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     if (object->size >= sizeof object->first_word)
         object->first_word = *(const uint64_t *)object->address;
     tell_touches(object);
+    if (__builtin_expect(atomic_load(&need_any), 0))
+        tell_needs(object);
     arena_kill(object);
 }
 

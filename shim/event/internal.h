@@ -17,6 +17,8 @@ void report_or_stop(struct finding *finding);
 void report_and_go_on(struct finding *finding);
 /* From when the object's end is filled in until its memory is taken away: who is still in it? */
 void tell_touches(struct object *object);
+/* Which threads have told that they need it, or what lies in it? */
+void tell_needs(struct object *object);
 /* Who holds a lock in it, or waits for one, where nobody was told by tell_touches(). */
 void tell_lock_users(struct object *object);
 /* The calling thread ends: which locks does it hold? */

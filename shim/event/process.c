@@ -9,7 +9,9 @@
 #include "base/system.h"
 #include "heap/arena.h"
 #include "patch/patch.h"
+#include "registry/annotated_object.h"
 #include "registry/descriptor_quarantine.h"
+#include "registry/need.h"
 #include "registry/phase.h"
 #include "registry/site.h"
 #include "registry/static_object.h"
@@ -152,6 +154,8 @@ void event_prepare_fork(void)
     static_object_prepare_fork();
     descriptor_events_prepare_fork();
     descriptor_quarantine_prepare_fork();
+    annotated_object_prepare_fork();
+    need_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
@@ -170,6 +174,8 @@ void event_forked(bool child)
         object_forked(child);
         arena_forked(child);
     }
+    need_forked(child);
+    annotated_object_forked(child);
     static_object_forked(child);
     descriptor_quarantine_forked(child);
     thread_forked(child);

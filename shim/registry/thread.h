@@ -152,6 +152,7 @@ struct thread {
     struct thread_touch touches[THREAD_TOUCHES];
     struct thread_member members[THREAD_MEMBERS]; /* the innermost last */
     uint32_t member_count;
+    uint32_t ignoring; /* depth of outlive_ignore_begin(): its touches are no findings */
     struct exit_handler *exit_handler; /* the innermost that it is in; see exit_handler.h */
     char name[THREAD_NAME_SIZE];
     uint32_t next; /* slot + 1 of the next in the handle's chain or the queue of the finished */

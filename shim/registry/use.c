@@ -90,7 +90,7 @@ void use_note(struct object *object, enum use_source source, const char *functio
               struct caller caller)
 {
     const struct thread *thread = guard.thread;
-    if (thread == NULL || object->number >= records)
+    if (thread == NULL || thread->ignoring > 0 || object->number >= records)
         return;
     uint64_t now = clock_ticks();
     struct users *of = &users[object->number];
@@ -133,6 +133,16 @@ size_t use_objects(thread_reference thread, uint32_t *numbers, size_t most)
             numbers[found++] = number;
     }
     return found;
+}
+
+void use_handed_over(const struct object *object)
+{
+    if (guard.thread == NULL || object->number >= records ||
+        users[object->number].address != object->address)
+        return;
+    struct use *use = find(&users[object->number], guard.thread->reference);
+    if (use != NULL)
+        atomic_store(&use->thread, 0);
 }
 
 void use_prepare_fork(void)

@@ -40,6 +40,10 @@ size_t use_users(const struct object *object, struct use *uses, size_t most);
  * users: for reports. */
 size_t use_objects(thread_reference thread, uint32_t *numbers, size_t most);
 
+/* What the calling thread did to the object comes before all that follows: it is no user, until its
+ * next touch. Any context. */
+void use_handed_over(const struct object *object);
+
 void use_prepare_fork(void);
 void use_forked(bool child);
 

@@ -3,6 +3,7 @@
 #ifndef OUTLIVE_REPORT_FINDING_H
 #define OUTLIVE_REPORT_FINDING_H
 
+#include "registry/annotated_object.h"
 #include "registry/library.h"
 #include "registry/object.h"
 #include "registry/stack.h"
@@ -86,7 +87,9 @@ struct finding {
     bool goes_on;             /* told, and not stopped for, whatever the kind */
     const char *advice;       /* what to change, a static text, where the kind alone does not say */
     bool has_object, guarded;
-    bool is_static; /* its size is 0 where unknown */
+    bool is_static;                  /* its size is 0 where unknown */
+    bool annotated;                  /* its life was told by the program */
+    char name[ANNOTATION_NAME_SIZE]; /* that the program gave it; "": none */
     struct in_handler ended_in, touched_in;
     uintptr_t null_pointer; /* in static storage, which `ended_in` made null; 0: none */
     uintptr_t address;      /* of the object */

@@ -128,6 +128,15 @@ static void count(enum grade grade)
                      1);
 }
 
+/* The thread asked for its touches to be ignored, and the program can go on. */
+static bool is_ignored(const struct finding *finding)
+{
+    const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+    bool is_touch = finding->has_object || finding->has_descriptor || finding->lock != NULL;
+    return is_touch && thread != NULL && thread->ignoring > 0 &&
+           (finding->can_continue || !kind_rows[finding->kind].stops);
+}
+
 static void tell(struct finding *finding, bool *was_suppressed)
 {
     static char json[REPORT_SIZE];
@@ -174,6 +183,8 @@ bool report_sample(pid_t tid, struct stack *stack)
 enum verdict report_finding(struct finding *finding)
 {
     bool was_suppressed = false;
+    if (is_ignored(finding))
+        return VERDICT_GO_ON;
     uint64_t before = block_signals();
     atomic_fetch_add(&under_way, 1);
     lock_take(&report_lock);

@@ -61,7 +61,7 @@ static void write_life(struct text *text, const struct named_finding *named)
 static bool crosses_threads(const struct finding *finding)
 {
     return (finding->kind == KIND_LATE_TOUCH || finding->kind == KIND_USE_AFTER_CLOSE ||
-            finding->kind == KIND_USE_AFTER_DESTROY ||
+            finding->kind == KIND_USE_AFTER_DESTROY || finding->kind == KIND_USE_AFTER_DEATH ||
             (finding->kind == KIND_USE_AFTER_UNLOAD && finding->function == 0)) &&
            finding->end.has && finding->touch.actor.reference != finding->end.actor.reference;
 }
@@ -324,6 +324,20 @@ static void write_change(struct text *text, const struct named_finding *named)
             text_add(text, "; it is started in ");
             write_place(text, user_frame(&named->stacks[MOMENT_BIRTH]));
         }
+        break;
+    case KIND_USE_AFTER_DEATH:
+        if (crosses_threads(finding)) {
+            write_stop(text, named);
+            break;
+        }
+        text_add(text, "the object was told dead in ");
+        write_place(text, end);
+        text_add(text, ": tell its death after its last use, or the birth of what is there now");
+        break;
+    case KIND_DEATH_WHILE_NEEDED:
+        write_stop(text, named);
+        text_add(text, "; or, where it has done with the object, let it tell so by "
+                       "outlive_handed_over()");
         break;
     case KIND_THREAD_LEAK:
         text_add(text, "join or detach the threads that are started in ");
