@@ -141,10 +141,10 @@ NOINLINE static void ignored()
     outlive_ignore_end();
 }
 
-static long of_handler[4];
-
+/* Runs in several threads at once: each has an object of its own. */
 static void handler(int)
 {
+    long of_handler[4];
     outlive_born(of_handler, sizeof of_handler, "of a handler");
     outlive_touched(of_handler);
     outlive_died(of_handler);
