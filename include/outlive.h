@@ -1,6 +1,6 @@
-/* outlive.h: what a program can tell Outlive, the thread lifecycle sanitizer, of what cannot be seen
- * from outside: elements of a pool, objects in static storage or in another object, hand-over by
- * atomics, the begin of its shutdown.
+/* outlive.h: what a program can tell Outlive, the thread lifecycle sanitizer, of what cannot be
+ * seen from outside: elements of a pool, objects in static storage or in another object, hand-over
+ * by atomics, the begin of its shutdown.
  *
  * For C (C99 and later) and C++ (C++98 and later), gcc and clang, 64-bit x86 Linux; elsewhere, and
  * where OUTLIVE_DISABLE is defined, every call is empty. Nothing is linked and nothing else
@@ -72,9 +72,9 @@ outlive_present(void)
 
 #define OUTLIVE_TELL(call)                                                                         \
     do {                                                                                           \
-        const struct outlive_calls *outlive_calls = outlive_present();                             \
-        if (__builtin_expect(outlive_calls != NULL, 0))                                            \
-            outlive_calls->call;                                                                   \
+        const struct outlive_calls *outlive_there = outlive_present();                             \
+        if (__builtin_expect(outlive_there != NULL, 0))                                            \
+            outlive_there->call;                                                                   \
     } while (0)
 #define OUTLIVE_FUNCTION static __inline__ __attribute__((always_inline, unused)) void
 
@@ -126,7 +126,8 @@ OUTLIVE_FUNCTION outlive_shutdown_begins(const char *name)
 }
 
 /* The calling thread will use the object that was born at the address, or the heap object that the
- * address lies in, until it ends or hands the object over: whoever ends the object before is told. */
+ * address lies in, until it ends or hands the object over: whoever ends the object before is told.
+ */
 OUTLIVE_FUNCTION outlive_thread_needs(const void *address)
 {
     (void)address;
@@ -135,7 +136,8 @@ OUTLIVE_FUNCTION outlive_thread_needs(const void *address)
 
 /* What the calling thread did to the object comes before what other threads do to it from now on,
  * by means that cannot be seen: an atomic flag or count, a message in shared memory. Call it before
- * that. It ends the thread's need of the object, and no order is asked for of its uses until now. */
+ * that. It ends the thread's need of the object, and no order is asked for of its uses until now.
+ */
 OUTLIVE_FUNCTION outlive_handed_over(const void *address)
 {
     (void)address;
@@ -156,53 +158,71 @@ OUTLIVE_FUNCTION outlive_ignore_end(void)
 }
 
 #if defined(__cplusplus)
-namespace outlive {
+
+/* No functions of their own, whose frames and destructors would be told instead of the program's.
+ */
+#if defined(__GNUC__)
+#define OUTLIVE_MEMBER __inline__ __attribute__((always_inline))
+#else
+#define OUTLIVE_MEMBER inline
+#endif
+
+namespace outlive
+{
 
 /* A life that follows the scope: as a base or as the FIRST member of a class, so that it is born
- * before all other members and dies after them; the size is that of the whole, which is the caller's
- * to tell.
+ * before all other members and dies after them; the size is that of the whole, which is the
+ * caller's to tell.
  *
- *     class Session { outlive::object life; ... Session() : life(this, sizeof *this, "Session") {} };
+ *     class Session {
+ *         outlive::object life;
+ *         Session() : life(this, sizeof *this, "Session") {}
+ *
+ * It adds three words to the class, with and without Outlive; outlive_born() and outlive_died() in
+ * its constructors and destructor add none.
  *
  * A copy is an object of its own, which begins where it lies; as is what it was moved to. */
-class object {
-public:
-    object(const void *address, size_t size, const char *name) : size_(size), name_(name)
+class object
+{
+  public:
+    OUTLIVE_MEMBER object(const void *address, size_t size, const char *name)
+        : size_(size), name_(name)
     {
         offset_ = static_cast<const char *>(address) - self();
         outlive_born(address, size, name);
     }
-    object(const object &other) : size_(other.size_), name_(other.name_), offset_(other.offset_)
+    OUTLIVE_MEMBER object(const object &other)
+        : size_(other.size_), name_(other.name_), offset_(other.offset_)
     {
         outlive_born(address(), size_, name_);
     }
-    object &operator=(const object &)
+    OUTLIVE_MEMBER object &operator=(const object &)
     {
         return *this;
     }
-    ~object()
+    OUTLIVE_MEMBER ~object()
     {
         outlive_died(address());
     }
-    void touched() const
+    OUTLIVE_MEMBER void touched() const
     {
         outlive_touched(address());
     }
-    void needed() const
+    OUTLIVE_MEMBER void needed() const
     {
         outlive_thread_needs(address());
     }
-    void handed_over() const
+    OUTLIVE_MEMBER void handed_over() const
     {
         outlive_handed_over(address());
     }
 
-private:
-    const char *self() const
+  private:
+    OUTLIVE_MEMBER const char *self() const
     {
         return reinterpret_cast<const char *>(this);
     }
-    const void *address() const
+    OUTLIVE_MEMBER const void *address() const
     {
         return self() + offset_;
     }
@@ -212,18 +232,19 @@ private:
 };
 
 /* outlive_ignore_begin() and outlive_ignore_end(). */
-class ignore {
-public:
-    ignore()
+class ignore
+{
+  public:
+    OUTLIVE_MEMBER ignore()
     {
         outlive_ignore_begin();
     }
-    ~ignore()
+    OUTLIVE_MEMBER ~ignore()
     {
         outlive_ignore_end();
     }
 
-private:
+  private:
     ignore(const ignore &);
     ignore &operator=(const ignore &);
 };

@@ -4,21 +4,18 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace {
+namespace
+{
 
 struct Part {
     outlive::object life;
     int value;
-    Part() : life(this, sizeof *this, "Part"), value(0)
-    {
-    }
+    Part() : life(this, sizeof *this, "Part"), value(0) {}
 };
 
 struct Whole : outlive::object {
     Part part;
-    Whole() : outlive::object(this, sizeof(Whole), "Whole")
-    {
-    }
+    Whole() : outlive::object(this, sizeof(Whole), "Whole") {}
 };
 
 struct Runs {
