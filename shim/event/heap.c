@@ -97,6 +97,7 @@ static void destroy(struct object *object, enum origin end, struct caller caller
         object->first_word = *(const uint64_t *)object->address;
     tell_touches(object);
     arena_kill(object);
+    note_users(object);
 }
 
 static __attribute__((noinline)) bool free_guarded(void *address, enum origin end,
