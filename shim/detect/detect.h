@@ -10,8 +10,10 @@
 #include "registry/destroyed_lock.h"
 #include "registry/library.h"
 #include "registry/need.h"
+#include "registry/order.h"
 #include "registry/static_object.h"
 #include "registry/touch.h"
+#include "registry/use.h"
 #include "report/finding.h"
 
 enum access {
@@ -151,6 +153,28 @@ void detect_death_while_needed(struct finding *finding, const struct thread *thr
                                const struct need *need, const struct annotated_object *object,
                                const struct object *guarded, const struct touch *end,
                                const struct stack *now);
+/* A thread, and an object that it uses and another one has destroyed. */
+enum late_way { /* by which it still comes to the object */
+                LATE_WAY_NONE,
+                LATE_WAY_FRAME,         /* a register or a slot of a small frame */
+                LATE_WAY_FRAME_POINTED, /* a live object that one of these points to */
+                LATE_WAY_STATIC,
+                LATE_WAY_POINTED, /* what its start argument points to */
+                LATE_WAY_ARGUMENT,
+};
+struct late_thread {
+    const struct thread *thread;
+    const struct object *object;
+    struct use use;
+    uint32_t rounds; /* uses with a wait since the one before */
+    bool asleep;     /* at the destruction, in a call with a timeout, where it is between uses */
+    bool ended;      /* before the destruction */
+    enum late_way way;
+    enum order order;
+    uint32_t now; /* kept stack: where it slept */
+    bool imminent;
+};
+void detect_late_thread(struct finding *finding, const struct late_thread *late);
 /* touch: what the thread does that began the shutdown, or another that waits. */
 void detect_hung_shutdown(struct finding *finding, const struct touch *touch, uint64_t seconds);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */

@@ -12,6 +12,7 @@
 #include "registry/exit_handler.h"
 #include "registry/library.h"
 #include "registry/site.h"
+#include "registry/sleep.h"
 
 /* The allocator below the shim, resolved by the capture layer. */
 struct allocator {
@@ -84,14 +85,15 @@ void event_finish_frees(void);
 /* The calling thread's finding about a descriptor waited until now: see held.c. */
 void event_held_slow(void);
 
-/* The calling thread has waited for something, or is about to: its burst of frees, if any, is over.
- */
-static inline void event_waited(void)
+/* The calling thread is about to wait for something: its burst of frees, if any, is over. In the
+ * function that makes the call. */
+static inline __attribute__((always_inline)) void event_waited(void)
 {
     struct thread_block *block = guard.block;
     quarantine_end_burst();
     if (block == NULL)
         return;
+    sleep_note(block, GUARD_FRAME);
     if (__builtin_expect(block->has_waiting, 0))
         event_finish_frees();
     if (__builtin_expect(atomic_load_explicit(&block->held, memory_order_relaxed) != 0, 0))

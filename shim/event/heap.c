@@ -99,6 +99,7 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     if (__builtin_expect(atomic_load(&need_any), 0))
         tell_needs(object);
     arena_kill(object);
+    note_users(object);
 }
 
 static __attribute__((noinline)) bool free_guarded(void *address, enum origin end,

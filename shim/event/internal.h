@@ -48,6 +48,13 @@ struct static_object *static_untouched(const void *address);
 bool static_may_be_new(const struct static_object *object);
 /* A fault at touch->address: true where it was a dead static object's, and is to be run again. */
 bool fault_in_static(const struct touch *touch);
+/* Late threads: the object is dead; who uses it? At exit, last: what is told of them, after a wait
+ * for those who may come back to theirs. */
+void late_threads_start(const struct options *options);
+void note_users(const struct object *object);
+void tell_late_threads(void);
+void late_threads_prepare_fork(void);
+void late_threads_forked(bool child);
 void unload_forked(void);
 /* A fault at touch->address: true where a library was that is unloaded; told. */
 bool fault_in_unloaded(const struct touch *touch);

@@ -87,6 +87,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
         else if (options->poison == 0)
             report_add_off("poison=0");
         heap_events_start(options, allocator);
+        late_threads_start(options);
     }
     atomic_fetch_add(&output_status()->loaded, 1);
     return true;
@@ -126,8 +127,10 @@ void event_exit(bool last)
     held_tell_all();
     if (event_heap_watched)
         quarantine_check();
-    if (last && !forked_child)
+    if (last && !forked_child) {
         tell_thread_leaks();
+        tell_late_threads();
+    }
     report_wait();
     bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
     if (last && options->threads_at_exit && (always || !forked_child))
@@ -160,6 +163,7 @@ void event_prepare_fork(void)
         arena_prepare_fork();
         object_prepare_fork();
         use_prepare_fork();
+        late_threads_prepare_fork();
         quarantine_prepare_fork();
     }
 }
@@ -170,6 +174,7 @@ void event_forked(bool child)
         owner_renew();
     if (event_heap_watched) {
         quarantine_forked(child);
+        late_threads_forked(child);
         use_forked(child);
         object_forked(child);
         arena_forked(child);

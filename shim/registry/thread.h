@@ -119,6 +119,25 @@ struct thread_wait {
     uint64_t ticks;
 };
 
+/* The last call that may have put the thread to sleep; see sleep.h. */
+enum sleep_register {
+    SLEEP_PC,
+    SLEEP_SP,
+    SLEEP_BP,
+    SLEEP_BX,
+    SLEEP_R12,
+    SLEEP_R13,
+    SLEEP_R14,
+    SLEEP_R15,
+    SLEEP_REGISTERS,
+};
+struct thread_sleep {
+    uintptr_t registers[SLEEP_REGISTERS];
+    uintptr_t address, slot; /* of and in its return slot */
+    uint64_t places;         /* of the last four, 16 bits each, the latest lowest */
+    uint32_t count;          /* of such calls, also by earlier users of the block */
+};
+
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
 struct exit_handler;
@@ -193,6 +212,7 @@ struct thread_block {
     uint32_t lock_sites;     /* call paths that may still be looked for */
     uint64_t lock_sites_now; /* coarse milliseconds at the last look */
     struct thread_wait wait;
+    struct thread_sleep sleep;
     struct close_run closes, probes; /* of descriptors */
     _Atomic uint32_t held;           /* a finding about descriptors waits: see event/held.c */
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */

@@ -12,6 +12,7 @@
 struct users {
     _Atomic uintptr_t address;
     struct use uses[OBJECT_USES];
+    struct use_rhythm rhythms[OBJECT_USES]; /* of the same */
 };
 
 static struct lock uses_lock; /* over who has which place */
@@ -73,6 +74,8 @@ static struct use *add(const struct object *object, thread_reference thread, uin
     use->caller = 0;
     use->function = NULL;
     use->first_ticks = use->last_ticks = now;
+    of->rhythms[use - of->uses] =
+        (struct use_rhythm){.waits = guard.block == NULL ? 0 : guard.block->sleep.count};
     atomic_store_explicit(&use->thread, thread, memory_order_release);
     if (object->number > highest)
         atomic_store(&highest, object->number);
@@ -84,6 +87,25 @@ static struct use *add(const struct object *object, thread_reference thread, uin
 static bool is_new_place(const struct use *use, struct caller caller)
 {
     return use->caller != caller.address && (use->count & (use->count - 1)) == 0;
+}
+
+static void note_places(struct use_rhythm *rhythm, uint64_t places, uint32_t count)
+{
+    for (; count > 0 && places != 0; count--, places >>= 16)
+        if (!use_rhythm_has(rhythm, (uint16_t)places))
+            rhythm->places = rhythm->places << 16 | (uint16_t)places;
+}
+
+static void note_rhythm(struct use_rhythm *rhythm, const struct thread_sleep *sleep)
+{
+    uint32_t count = sleep->count - rhythm->waits;
+    if (count == 0)
+        return;
+    rhythm->rounds++;
+    if (count > rhythm->gap)
+        rhythm->gap = count;
+    note_places(rhythm, sleep->places, count);
+    rhythm->waits = sleep->count;
 }
 
 void use_note(struct object *object, enum use_source source, const char *function,
@@ -100,11 +122,25 @@ void use_note(struct object *object, enum use_source source, const char *functio
     use->count++;
     use->sources |= UINT32_C(1) << source;
     use->last_ticks = now;
+    if (guard.block != NULL)
+        note_rhythm(&of->rhythms[use - of->uses], &guard.block->sleep);
     if (__builtin_expect(is_new_place(use, caller), 0)) {
         use->caller = caller.address;
         use->function = function;
         use->stack = caller.slot == 0 ? 0 : stack_keep(caller);
     }
+}
+
+bool use_rhythm_of(const struct object *object, thread_reference thread, struct use_rhythm *rhythm)
+{
+    if (object->number >= records || users[object->number].address != object->address)
+        return false;
+    struct users *of = &users[object->number];
+    const struct use *use = find(of, thread);
+    if (use == NULL)
+        return false;
+    *rhythm = of->rhythms[use - of->uses];
+    return true;
 }
 
 size_t use_users(const struct object *object, struct use *uses, size_t most)

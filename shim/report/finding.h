@@ -84,6 +84,7 @@ struct finding {
     uint64_t owner_ended;     /* 0: it runs */
     bool was_joined;          /* `end` is its join, else its detaching */
     bool asks_for_destructor; /* possible, unless the touch is in std::thread's own destructor */
+    bool silent_if_shared;    /* not told where the last owner of a std::shared_ptr destroyed it */
     bool goes_on;             /* told, and not stopped for, whatever the kind */
     const char *advice;       /* what to change, a static text, where the kind alone does not say */
     bool has_object, guarded;

@@ -66,6 +66,8 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Wait";
         case KIND_DEATH_WHILE_NEEDED:
             return "Need";
+        case KIND_LATE_THREAD:
+            return "Last use seen";
         default:
             return "Use";
         }
@@ -82,6 +84,7 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
                : finding->kind == KIND_USE_AFTER_CLOSE      ? "Earlier close"
                : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "Holder now"
                : finding->kind == KIND_DEATH_WHILE_NEEDED   ? "Thread now"
+               : finding->kind == KIND_LATE_THREAD          ? "Sleep at the destruction"
                                                             : "New owner";
     default:
         return "Start";
@@ -136,6 +139,17 @@ bool is_in_thread_destructor(const struct named_finding *named)
             text_find(function, "thread::operator=") != NULL)
             return true;
     }
+    return false;
+}
+
+bool is_last_release(const struct named_finding *named)
+{
+    const struct named_stack *stack = &named->stacks[MOMENT_END];
+    for (size_t i = 0; i < stack->count; i++)
+        if (text_find(stack->frames[i].function, "_Sp_counted") != NULL ||
+            text_find(stack->frames[i].function, "__shared_count") != NULL ||
+            text_find(stack->frames[i].function, "__shared_ptr") != NULL)
+            return true;
     return false;
 }
 
@@ -326,6 +340,10 @@ static void write_moment(struct text *text, const struct named_finding *named,
                     finding->kind == KIND_LATE_WRITE                ? " it was noticed"
                     : finding->kind == KIND_UNLOAD_WHILE_REGISTERED ? " the unload"
                                                                     : " the touch");
+    } else if (which == MOMENT_END && finding->kind == KIND_LATE_THREAD) {
+        text_add(text, ", ");
+        write_milliseconds(text, clock_nanoseconds_between(finding->touch.ticks, moment->ticks));
+        text_add(text, " after it");
     } else if (which == MOMENT_OTHER && moment->ticks > finding->touch.ticks) {
         text_add(text, ", later");
     }

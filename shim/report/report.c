@@ -74,9 +74,10 @@ static bool seen_before(const struct finding *finding)
     else if (birth == 0 && finding->end.has)
         birth = finding->end.stack.frames[0];
     for (size_t i = 0; i < seen_count; i++)
-        if (seen[i].entry == entry && seen[i].birth == birth && seen[i].kind == finding->kind &&
+        if (seen[i].entry == entry && seen[i].birth == birth &&
+            (seen[i].kind == finding->kind || finding->kind == KIND_LATE_THREAD) &&
             seen[i].grade >= finding->grade)
-            return true;
+            return true; /* a late thread is told if nothing worse came of it */
     if (seen_count < SEEN) {
         seen[seen_count].entry = entry;
         seen[seen_count].birth = birth;
@@ -145,6 +146,11 @@ static void tell(struct finding *finding, bool *was_suppressed)
     name_finding(named, finding);
     if (finding->asks_for_destructor && !is_in_thread_destructor(named))
         finding->grade = POSSIBLE;
+    if (finding->silent_if_shared && is_last_release(named)) {
+        *was_suppressed = true;
+        names_end();
+        return;
+    }
     *was_suppressed = suppressed(finding);
     if (output_wants_json()) {
         text = text_in(json, sizeof json);
@@ -157,6 +163,8 @@ static void tell(struct finding *finding, bool *was_suppressed)
         text = text_in(buffer, REPORT_SIZE);
         render_text(&text, named);
         output_text(text.data, text.length);
+        if (finding->kind == KIND_LATE_THREAD)
+            late_threads_add(named);
     }
     names_end();
 }
@@ -256,7 +264,7 @@ void report_summary(void)
 {
     if (atomic_exchange(&summarised, true))
         return;
-    char lines[4096];
+    char lines[LATE_THREADS_SIZE + 4096];
     struct text text = text_in(lines, sizeof lines);
     suppressions_write(&text);
     text_format(&text, "==%d==COVERAGE: outlive: ", system_process());
@@ -265,9 +273,11 @@ void report_summary(void)
     text_add(&text, "; off: ");
     for (size_t i = 0; i < off_count; i++)
         text_format(&text, "%s%s", i == 0 ? "" : ", ", off[i]);
-    text_format(&text, "%s\nSUMMARY: outlive: %u confirmed, %u imminent, %u possible\n",
-                off_count == 0 ? "nothing" : "", atomic_load(&counts[CONFIRMED]),
-                atomic_load(&counts[IMMINENT]), atomic_load(&counts[POSSIBLE]));
+    text_add(&text, off_count == 0 ? "nothing\n" : "\n");
+    late_threads_write(&text);
+    text_format(&text, "SUMMARY: outlive: %u confirmed, %u imminent, %u possible\n",
+                atomic_load(&counts[CONFIRMED]), atomic_load(&counts[IMMINENT]),
+                atomic_load(&counts[POSSIBLE]));
     output_text(text.data, text.length);
 }
 
@@ -304,6 +314,7 @@ void report_forked(void)
     atomic_store(&writer, 0);
     atomic_store(&summarised, false);
     atomic_store(&stop_pending, false);
+    late_threads_forget();
     atomic_store(&stopping, false); /* who was ending the process is not here */
     for (size_t i = 0; i <= CONFIRMED; i++)
         atomic_store(&counts[i], 0);

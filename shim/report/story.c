@@ -44,6 +44,9 @@ static void write_life(struct text *text, const struct named_finding *named)
         write_actor(text, &joiner);
     } else if (finding->kind == KIND_LOCK_HELD_AT_END) {
         text_add(text, "; ends now");
+    } else if (thread->state == THREAD_FINISHED) {
+        text_add(text, thread->joined ? "; ended, joined only after the destruction"
+                                      : "; ended, never joined");
     } else if (thread->origin == THREAD_CREATED) {
         text_add(text, "; still running, never joined");
     }
@@ -62,6 +65,7 @@ static bool crosses_threads(const struct finding *finding)
 {
     return (finding->kind == KIND_LATE_TOUCH || finding->kind == KIND_USE_AFTER_CLOSE ||
             finding->kind == KIND_USE_AFTER_DESTROY || finding->kind == KIND_USE_AFTER_DEATH ||
+            finding->kind == KIND_LATE_THREAD ||
             (finding->kind == KIND_USE_AFTER_UNLOAD && finding->function == 0)) &&
            finding->end.has && finding->touch.actor.reference != finding->end.actor.reference;
 }
@@ -103,7 +107,7 @@ static void write_order(struct text *text, const struct finding *finding)
 }
 
 /* Which thread is to stop before what. */
-static void write_stop(struct text *text, const struct named_finding *named)
+void write_stop(struct text *text, const struct named_finding *named)
 {
     const struct finding *finding = named->finding;
     const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
@@ -166,6 +170,7 @@ static void write_change(struct text *text, const struct named_finding *named)
     text_add(text, "  What to change: ");
     switch (finding->kind) {
     case KIND_LATE_TOUCH:
+    case KIND_LATE_THREAD:
         write_stop(text, named);
         break;
     case KIND_USE_AFTER_DESTRUCTION:
@@ -428,7 +433,7 @@ static void write_timeline(struct text *text, const struct named_finding *named)
     const struct finding *finding = named->finding;
     struct mark marks[MARKS];
     size_t count = sort_marks(marks, finding);
-    if (!finding->end.has || count < 2)
+    if (!finding->end.has || count < 2 || finding->kind == KIND_LATE_THREAD)
         return;
     text_add(text, "  Timeline (not to scale):\n    ");
     write_label(text, "before the touch", 16);
