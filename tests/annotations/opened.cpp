@@ -36,3 +36,10 @@ struct Runs {
 } runs;
 
 } // namespace
+
+extern "C" void opened_life(int late);
+
+void opened_life(int late)
+{
+    life(late);
+}

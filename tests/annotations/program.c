@@ -18,15 +18,20 @@ static int other_life(int count, char **arguments, int late)
         linked_life(late);
         return 0;
     }
-    /* Its constructor annotates. */
-    if (strcmp(arguments[1], "opened") != 0 || count != 4 ||
-        setenv("LIFE", late ? "late" : "early", 1) != 0)
+    /* Its constructor annotates; `again`: only a function that is called when it was opened. */
+    int again = strcmp(arguments[1], "opened-again") == 0;
+    if ((!again && strcmp(arguments[1], "opened") != 0) || count != 4 ||
+        setenv("LIFE", late && !again ? "late" : "early", 1) != 0)
         return 2;
     void *library = dlopen(arguments[2], RTLD_NOW);
-    if (library == NULL) {
+    void (*opened_life)(int);
+    if (library == NULL || (again && dlopen(arguments[2], RTLD_NOW) != library)) {
         fprintf(stderr, "%s\n", dlerror());
         return 2;
     }
+    *(void **)&opened_life = dlsym(library, "opened_life");
+    if (again)
+        opened_life(late);
     return dlclose(library);
 }
 #else
