@@ -16,6 +16,7 @@
 #include "base/system.h"
 #include "registry/phase.h"
 #include "registry/sleep.h"
+#include "registry/static_symbols.h"
 #include "registry/task.h"
 #include "registry/use.h"
 #include "registry/waiting.h"
@@ -81,12 +82,11 @@ static bool is_in(uint64_t word, const struct object *object)
     return word - object->address < object->size || word == object->address;
 }
 
-/* A word among the first ones there points into the object. */
+/* A word there points into the object. */
 static bool points_to(uint64_t address, size_t size, const struct object *object)
 {
-    enum { MOST = 4096 };
     uint64_t word;
-    for (size_t at = 0; at + sizeof word <= size && at < MOST; at += sizeof word) {
+    for (size_t at = 0; at + sizeof word <= size; at += sizeof word) {
         if (!probe_word((const void *)(address + at), &word))
             return false;
         if (is_in(word, object))
@@ -97,7 +97,16 @@ static bool points_to(uint64_t address, size_t size, const struct object *object
 
 /* What a start argument points to has no known size outside of the arena; libstdc++'s holds a
  * vtable, the arguments and the function. */
-#define ARGUMENT_SIZE 64
+#define ARGUMENT_SIZE ((size_t)64)
+/* Of a live object that is pointed to so much is looked at, and of a library's data no more. */
+#define POINTED_MOST ((size_t)4096)
+#define STATIC_MOST ((size_t)16 << 20)
+
+static bool object_points_to(const struct object *live, uint64_t from, const struct object *object)
+{
+    size_t size = live->address + live->size - from;
+    return points_to(from, size < POINTED_MOST ? size : POINTED_MOST, object);
+}
 
 static enum late_way way_of_argument(const struct thread *thread, const struct object *object)
 {
@@ -107,8 +116,9 @@ static enum late_way way_of_argument(const struct thread *thread, const struct o
     if (is_in(argument, object))
         return LATE_WAY_ARGUMENT;
     const struct object *live = live_object(argument);
-    size_t size = live != NULL ? live->address + live->size - argument : ARGUMENT_SIZE;
-    return points_to(argument, size, object) ? LATE_WAY_POINTED : LATE_WAY_NONE;
+    bool points = live != NULL ? object_points_to(live, argument, object)
+                               : points_to(argument, ARGUMENT_SIZE, object);
+    return points ? LATE_WAY_POINTED : LATE_WAY_NONE;
 }
 
 static enum late_way way_of_frames(const struct stack_held *held, const struct object *object)
@@ -118,7 +128,7 @@ static enum late_way way_of_frames(const struct stack_held *held, const struct o
         const struct object *live = live_object(held->words[i]);
         if (is_in(held->words[i], object))
             return LATE_WAY_FRAME;
-        if (live != NULL && points_to(live->address, live->size, object))
+        if (live != NULL && object_points_to(live, live->address, object))
             way = LATE_WAY_FRAME_POINTED;
     }
     return way;
@@ -239,7 +249,7 @@ static bool consider(const struct use *use, const struct object *object)
     if (!near.alive && thread->joined)
         return false;
     near.order = order_of(&near, object);
-    if (near.order == ORDER_BEFORE)
+    if (near.order == ORDER_BEFORE && (near.alive || thread->detached))
         return false;
     if (near.alive && may_look())
         near.asleep = look_often(&near, thread, object);
@@ -265,6 +275,27 @@ static bool went_on_without(const struct near *near)
     const struct thread *thread = thread_of(near);
     return thread != NULL && thread->state == THREAD_RUNNING && thread->block != NULL &&
            thread->block->sleep.count - near->rhythm.waits > near->rhythm.gap;
+}
+
+/* In the data of the library whose code uses the object. */
+static bool static_points_to(uintptr_t code, const struct object *object)
+{
+    uintptr_t start, end;
+    static_symbols_data(code, &start, &end);
+    start = (start + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+    return end > start && end - start <= STATIC_MOST && points_to(start, end - start, object);
+}
+
+/* Looked for at exit only, and only where all but the way is known. */
+static void find_static_ways(void)
+{
+    for (uint32_t i = 0; i < near_count; i++) {
+        struct near *near = &nears[i];
+        const struct object *object = object_of_number(near->object);
+        if (near->asleep && near->way < LATE_WAY_STATIC && object != NULL &&
+            object->address == near->address && static_points_to(near->use.caller, object))
+            near->way = LATE_WAY_STATIC;
+    }
 }
 
 static bool may_come(const struct near *near)
@@ -310,14 +341,23 @@ static void tell(const struct near *near, bool imminent)
     report_and_go_on(&finding);
 }
 
+/* It had ended, and nobody has ever waited for that, though somebody could have. */
+static bool was_left(const struct near *near)
+{
+    const struct thread *thread = thread_of(near);
+    return !near->alive && thread != NULL && thread->origin == THREAD_CREATED && !thread->joined &&
+           !thread->detached && near->rhythm.rounds >= ROUNDS_LEAST;
+}
+
 void tell_late_threads(void)
 {
+    find_static_ways();
     linger();
     for (uint32_t i = 0; i < near_count; i++)
         if (is_about_to(&nears[i]) && !went_on_without(&nears[i]))
             tell(&nears[i], true);
     for (uint32_t i = 0; i < near_count; i++)
-        if (nears[i].order == ORDER_NONE)
+        if (nears[i].order == ORDER_NONE || was_left(&nears[i]))
             tell(&nears[i], false);
 }
 

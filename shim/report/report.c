@@ -30,6 +30,7 @@ static struct {
     uintptr_t entry, birth;
     enum kind kind;
     enum grade grade;
+    bool suppressed;
 } seen[SEEN];
 static size_t seen_count;
 /* Static: what is found must not be lost for want of memory. Committed when a report is written. */
@@ -62,9 +63,11 @@ bool report_is_mine(void)
     return atomic_load(&writer) == system_thread();
 }
 
-/* One bug is one report: the same entry function, birth site and kind. */
-static bool seen_before(const struct finding *finding)
+/* One bug is one report: the same entry function, birth site and kind. NULL: it was told before,
+ * and *was_suppressed is set where that was suppressed. Else where to note that: never NULL. */
+static bool *note_seen(const struct finding *finding, bool *was_suppressed)
 {
+    static bool beyond;
     const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
     uintptr_t entry = thread == NULL ? 0 : (uintptr_t)thread->entry;
     uintptr_t birth = finding->birth_site;
@@ -76,15 +79,17 @@ static bool seen_before(const struct finding *finding)
     for (size_t i = 0; i < seen_count; i++)
         if (seen[i].entry == entry && seen[i].birth == birth &&
             (seen[i].kind == finding->kind || finding->kind == KIND_LATE_THREAD) &&
-            seen[i].grade >= finding->grade)
-            return true; /* a late thread is told if nothing worse came of it */
-    if (seen_count < SEEN) {
-        seen[seen_count].entry = entry;
-        seen[seen_count].birth = birth;
-        seen[seen_count].grade = finding->grade;
-        seen[seen_count++].kind = finding->kind;
-    }
-    return false;
+            seen[i].grade >= finding->grade) { /* a late thread: if nothing worse came of it */
+            *was_suppressed = seen[i].suppressed;
+            return NULL;
+        }
+    if (seen_count == SEEN)
+        return &beyond;
+    seen[seen_count].entry = entry;
+    seen[seen_count].birth = birth;
+    seen[seen_count].grade = finding->grade;
+    seen[seen_count].kind = finding->kind;
+    return &seen[seen_count++].suppressed;
 }
 
 static bool matches(const struct suppression *suppression, const struct finding *finding)
@@ -197,9 +202,11 @@ enum verdict report_finding(struct finding *finding)
     atomic_fetch_add(&under_way, 1);
     lock_take(&report_lock);
     atomic_store(&writer, system_thread());
-    bool repeated = seen_before(finding);
-    if (!repeated)
+    bool *suppressed_now = note_seen(finding, &was_suppressed);
+    if (suppressed_now != NULL) {
         tell(finding, &was_suppressed);
+        *suppressed_now = was_suppressed;
+    }
     bool stops = kind_rows[finding->kind].stops && finding->grade == CONFIRMED && !was_suppressed &&
                  !finding->goes_on && (options->halt_on_error || !finding->can_continue);
     /* Said before the report counts as out: an exit that waits for it must not slip through. */
