@@ -57,13 +57,15 @@ static const struct outlive_calls calls = {
     born, died, touched, shutdown_begins, thread_needs, handed_over, ignore_begin, ignore_end,
 };
 
-static bool is_writable(const struct dl_phdr_info *module, uintptr_t address)
+/* What the module has there is mapped, with that right. */
+static bool is_mapped(const struct dl_phdr_info *module, uintptr_t address, size_t size,
+                      ElfW(Word) right)
 {
     for (unsigned i = 0; i < module->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &module->dlpi_phdr[i];
         uintptr_t first = module->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) != 0 && address >= first &&
-            address + sizeof(void *) <= first + segment->p_memsz)
+        if (segment->p_type == PT_LOAD && (segment->p_flags & right) != 0 && address >= first &&
+            address - first <= segment->p_memsz && size <= segment->p_memsz - (address - first))
             return true;
     }
     return false;
@@ -74,7 +76,7 @@ static void fill(const struct dl_phdr_info *module, const unsigned char *descrip
     int64_t distance;
     __builtin_memcpy(&distance, description, sizeof distance);
     uintptr_t address = (uintptr_t)description + (uintptr_t)distance;
-    if (address % sizeof(void *) != 0 || !is_writable(module, address) ||
+    if (address % sizeof(void *) != 0 || !is_mapped(module, address, sizeof(void *), PF_W) ||
         *(const struct outlive_calls *const *)address != NULL || !event_annotation_start())
         return;
     __atomic_store_n((const struct outlive_calls **)address, &calls, __ATOMIC_RELEASE);
@@ -89,6 +91,8 @@ static void look_at_notes(const struct dl_phdr_info *module, const ElfW(Phdr) * 
         char name[sizeof OUTLIVE_NOTE_NAME];
     } wanted = {{sizeof OUTLIVE_NOTE_NAME, sizeof(int64_t), OUTLIVE_NOTE_CALLS}, OUTLIVE_NOTE_NAME};
     const unsigned char *notes = (const unsigned char *)(module->dlpi_addr + segment->p_vaddr);
+    if (!is_mapped(module, (uintptr_t)notes, segment->p_memsz, PF_R))
+        return; /* in the file only */
     for (size_t at = 0; at + sizeof wanted + sizeof(int64_t) <= segment->p_memsz; at += 4)
         if (__builtin_memcmp(notes + at, &wanted, sizeof wanted) == 0)
             fill(module, notes + at + sizeof wanted);
