@@ -80,6 +80,7 @@ static inline bool is_taken(int result)
         }                                                                                          \
         real_need();                                                                               \
         event_waited();                                                                            \
+        event_pauses();                                                                            \
         struct thread_touch *touch =                                                               \
             kept(guard_active, taken, IS_MUTEX(taken), #name, CALLER_HERE());                      \
         struct thread_wait *wait = wait_begin(&before, WAIT_FOR(object), #name, object,            \

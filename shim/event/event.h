@@ -99,6 +99,12 @@ static inline __attribute__((always_inline)) void event_waited(void)
     if (__builtin_expect(atomic_load_explicit(&block->held, memory_order_relaxed) != 0, 0))
         event_held_slow();
 }
+/* After that: the call is one in which threads pause, for a time or until they are told. */
+static inline void event_pauses(void)
+{
+    if (guard.block != NULL)
+        sleep_count(&guard.block->sleep);
+}
 /* Tries to resize a guarded object where it is. */
 bool event_resize(struct object *object, size_t size);
 

@@ -179,11 +179,18 @@ static bool has_habit(const struct near *near)
     return near->rhythm.rounds >= ROUNDS_LEAST || near->use.count >= USES_LEAST;
 }
 
+/* It has come back between two pauses: twice, or once with many uses. */
+static bool has_rhythm(const struct near *near)
+{
+    return near->rhythm.rounds >= ROUNDS_LEAST ||
+           (near->rhythm.rounds > 0 && near->use.count >= USES_LEAST);
+}
+
 /* Worth a wait at exit: it may be back any moment. */
 static bool is_about_to(const struct near *near)
 {
-    return near->alive && near->asleep && near->rhythm.rounds >= ROUNDS_LEAST &&
-           near->order != ORDER_BEFORE && near->way > LATE_WAY_FRAME_POINTED;
+    return near->alive && near->asleep && has_rhythm(near) && near->order != ORDER_BEFORE &&
+           near->way > LATE_WAY_FRAME_POINTED;
 }
 
 static enum order order_of(const struct near *near, const struct object *object)

@@ -8,11 +8,11 @@
 
 #include "registry/thread.h"
 
-/* A place where threads wait, by the call and its frame: 16 bits, never 0. */
-static inline uint16_t sleep_place(uintptr_t address, uintptr_t slot)
+/* A place where threads wait, by the call and its frame; never 0. */
+static inline uint32_t sleep_place(uintptr_t address, uintptr_t slot)
 {
     uint64_t mixed = (address ^ slot << 20) * UINT64_C(0x9e3779b97f4a7c15);
-    return (uint16_t)(mixed >> 48 | 1);
+    return (uint32_t)(mixed >> 32) | 1;
 }
 
 /* In a hook, whose frame that is, before the call that waits. */
@@ -37,8 +37,14 @@ static inline __attribute__((always_inline)) void sleep_note(struct thread_block
                      : "rax", "memory");
     sleep->address = address;
     sleep->slot = slot;
-    sleep->places = sleep->places << 16 | sleep_place(address, slot);
-    sleep->count++;
+}
+
+/* After sleep_note(): the call is one that a thread pauses in, not one that has work to wait for.
+ */
+static inline void sleep_count(struct thread_sleep *sleep)
+{
+    uint32_t place = sleep_place(sleep->address, sleep->slot);
+    sleep->places[place >> 28 & (SLEEP_PLACES - 1)] = (struct sleep_place){place, ++sleep->count};
 }
 
 #endif

@@ -131,11 +131,16 @@ enum sleep_register {
     SLEEP_R15,
     SLEEP_REGISTERS,
 };
+#define SLEEP_PLACES 16
 struct thread_sleep {
     uintptr_t registers[SLEEP_REGISTERS];
     uintptr_t address, slot; /* of and in its return slot */
-    uint64_t places;         /* of the last four, 16 bits each, the latest lowest */
-    uint32_t count;          /* of such calls, also by earlier users of the block */
+    /* Of calls that a thread pauses in between two pieces of work, also by earlier users of the
+     * block; where they were, and the count of then: of two that share an entry, the later. */
+    uint32_t count;
+    struct sleep_place {
+        uint32_t place, count;
+    } places[SLEEP_PLACES];
 };
 
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */

@@ -89,11 +89,13 @@ static bool is_new_place(const struct use *use, struct caller caller)
     return use->caller != caller.address && (use->count & (use->count - 1)) == 0;
 }
 
-static void note_places(struct use_rhythm *rhythm, uint64_t places, uint32_t count)
+static void note_place(struct use_rhythm *rhythm, uint32_t place)
 {
-    for (; count > 0 && places != 0; count--, places >>= 16)
-        if (!use_rhythm_has(rhythm, (uint16_t)places))
-            rhythm->places = rhythm->places << 16 | (uint16_t)places;
+    for (size_t i = 0; i < USE_PLACES && rhythm->places[i] != place; i++)
+        if (rhythm->places[i] == 0) {
+            rhythm->places[i] = place;
+            return;
+        }
 }
 
 static void note_rhythm(struct use_rhythm *rhythm, const struct thread_sleep *sleep)
@@ -104,7 +106,9 @@ static void note_rhythm(struct use_rhythm *rhythm, const struct thread_sleep *sl
     rhythm->rounds++;
     if (count > rhythm->gap)
         rhythm->gap = count;
-    note_places(rhythm, sleep->places, count);
+    for (size_t i = 0; i < SLEEP_PLACES; i++)
+        if (sleep->places[i].place != 0 && sleep->places[i].count - rhythm->waits - 1 < count)
+            note_place(rhythm, sleep->places[i].place);
     rhythm->waits = sleep->count;
 }
 

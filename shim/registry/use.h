@@ -35,19 +35,21 @@ void use_note(struct object *object, enum use_source source, const char *functio
               struct caller caller);
 
 /* How a thread comes back to an object between the calls in which it waits. */
+#define USE_PLACES 8
 struct use_rhythm {
     uint32_t rounds; /* touches with such a call since the one before */
     uint32_t gap;    /* the most such calls between two touches */
     uint32_t waits;  /* the thread's count of them (thread_sleep) at the last touch */
-    uint64_t places; /* where it waited between two touches: up to four of sleep_place() */
+    /* Where it waited between two touches: the first of sleep_place() that were seen. */
+    uint32_t places[USE_PLACES];
 };
 /* False: the thread is none of those kept for the object. */
 bool use_rhythm_of(const struct object *object, thread_reference thread, struct use_rhythm *rhythm);
 /* The thread that waits there does so within a round. */
-static inline bool use_rhythm_has(const struct use_rhythm *rhythm, uint16_t place)
+static inline bool use_rhythm_has(const struct use_rhythm *rhythm, uint32_t place)
 {
-    for (int shift = 0; shift < 64; shift += 16)
-        if ((uint16_t)(rhythm->places >> shift) == place)
+    for (size_t i = 0; i < USE_PLACES; i++)
+        if (rhythm->places[i] == place)
             return true;
     return false;
 }
