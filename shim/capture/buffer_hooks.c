@@ -19,8 +19,8 @@ static void ask(const void *address, const char *function, struct caller caller)
     errno = saved;
 }
 
-static inline void before(const void *buffer, size_t size, const char *function,
-                          struct caller caller)
+static inline __attribute__((always_inline)) void before(const void *buffer, size_t size,
+                                                         const char *function, struct caller caller)
 {
     event_waited();
     if (__builtin_expect(size > 0 && (arena_contains(buffer) || static_object_may_hold(buffer)), 0))
@@ -266,6 +266,7 @@ static void look_at_polled(const struct pollfd *watched, nfds_t count, int ready
     {                                                                                              \
         real_need();                                                                               \
         before(watched, size, #name, CALLER_HERE());                                               \
+        event_pauses();                                                                            \
         struct thread_call *call =                                                                 \
             event_wait_begin(watched, NULL, NULL, size, #name, CALLER_HERE());                     \
         int ready = real.name arguments;                                                           \
@@ -305,6 +306,7 @@ EXPORT int epoll_wait(int descriptor, struct epoll_event *events, int room, int 
 {
     real_need();
     event_waited();
+    event_pauses();
     struct descriptor_use use = event_use_begin(descriptor, "epoll_wait", CALLER_HERE());
     int ready = real.epoll_wait(descriptor, events, room, timeout);
     event_use_end(&use, ready < 0, true, "epoll_wait", CALLER_HERE());
@@ -317,6 +319,7 @@ EXPORT int epoll_pwait(int descriptor, struct epoll_event *events, int room, int
 {
     real_need();
     event_waited();
+    event_pauses();
     struct descriptor_use use = event_use_begin(descriptor, "epoll_pwait", CALLER_HERE());
     int ready = real.epoll_pwait(descriptor, events, room, timeout, mask);
     event_use_end(&use, ready < 0, true, "epoll_pwait", CALLER_HERE());

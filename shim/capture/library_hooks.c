@@ -1,5 +1,6 @@
 /* Library hooks: a library loaded with RTLD_DEEPBIND binds malloc and free to libc's own, past the
  * hooks, and would hand our blocks to libc. It is loaded without that flag. */
+#include "capture/annotation_hooks.h"
 #include "capture/patched_functions.h"
 #include "capture/real.h"
 
@@ -22,6 +23,8 @@ static void loading(const char *file, uintptr_t slot)
     real_need();
     if (file == NULL)
         return;
+    if (guard_active && !event_heap_watched) /* what was loaded before, past our eyes */
+        annotation_hooks_look();
     patched_functions_loading(caller);
     event_opening(file, caller);
 }

@@ -2,6 +2,7 @@
  * poison in a lock word would make the real function hang. What a thread takes is noted after the
  * call, what it releases before it, and nothing of a lock is read after its release. */
 #include "capture/lock_look.h"
+#include "event/use.h"
 #include "registry/wait.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ static inline bool is_taken(int result)
 
 #define LOOK(lock, name)                                                                           \
     if (__builtin_expect(lock_is_suspicious(lock), 0))                                             \
-        event_lock_slow(lock, false, #name, CALLER_HERE());
+        event_lock_slow(lock, false, #name, CALLER_HERE());                                        \
+    event_touched(lock, USE_LOCK, #name, CALLER_HERE());
 
 /* waits: or fails at once. */
 #define TAKE_HOOK(name, parameters, arguments, lock, how, waits)                                   \
@@ -73,10 +75,12 @@ static inline bool is_taken(int result)
     {                                                                                              \
         struct thread_wait before;                                                                 \
         LOOK(object, name)                                                                         \
-        if (IS_MUTEX(taken))                                                                       \
+        if (IS_MUTEX(taken)) {                                                                     \
             LOOK(taken, name)                                                                      \
+        }                                                                                          \
         real_need();                                                                               \
         event_waited();                                                                            \
+        event_pauses();                                                                            \
         struct thread_touch *touch =                                                               \
             kept(guard_active, taken, IS_MUTEX(taken), #name, CALLER_HERE());                      \
         struct thread_wait *wait = wait_begin(&before, WAIT_FOR(object), #name, object,            \
@@ -84,6 +88,8 @@ static inline bool is_taken(int result)
         int result = real.name arguments;                                                          \
         wait_end(wait, &before);                                                                   \
         event_touch_end(touch);                                                                    \
+        if (IS_MUTEX(taken)) /* which it took at its end */                                        \
+            event_touched(taken, USE_LOCK, #name, CALLER_HERE());                                  \
         return result;                                                                             \
     }
 
@@ -200,7 +206,8 @@ WAITING_HOOK(pthread_rwlock_wrlock, pthread_rwlock_t, HELD_WRITE, pthread_rwlock
 
 #define SPIN_LOOK(lock, name)                                                                      \
     if (__builtin_expect(lock_spin_is_suspicious((const void *)lock), 0))                          \
-        event_lock_slow((const void *)lock, true, #name, CALLER_HERE());
+        event_lock_slow((const void *)lock, true, #name, CALLER_HERE());                           \
+    event_touched((const void *)lock, USE_LOCK, #name, CALLER_HERE());
 
 #define SPIN_HOOK(name)                                                                            \
     EXPORT int name(pthread_spinlock_t *lock)                                                      \

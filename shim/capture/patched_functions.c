@@ -1,6 +1,7 @@
 /* Patched functions: see patched_functions.h. */
 #include "capture/patched_functions.h"
 
+#include "capture/annotation_hooks.h"
 #include "capture/entry.h"
 #include "capture/member_name.h"
 #include "capture/symbol.h"
@@ -33,7 +34,7 @@ static struct looked_at modules[MODULES_MOST];
 static uint32_t module_count, entry_count;
 static struct lock modules_lock;
 static const char *watch;
-static bool started;
+static bool patches;
 
 /* Starts that were taken already: complete and base destructors are often one body. */
 struct starts {
@@ -355,9 +356,12 @@ static bool look_in_time(struct thread_block *block, struct caller caller)
         !probe_word((const void *)block->loading_slot, &word) || word != block->loading_return)
         return false;
     if (stack_is_loader(caller.address)) {
-        lock_take(&modules_lock);
-        look_at_all(true);
-        lock_release(&modules_lock);
+        annotation_hooks_look();
+        if (patches) {
+            lock_take(&modules_lock);
+            look_at_all(true);
+            lock_release(&modules_lock);
+        }
     }
     return true;
 }
@@ -365,20 +369,17 @@ static bool look_in_time(struct thread_block *block, struct caller caller)
 void patched_functions_start(const struct options *options)
 {
     watch = options->watch;
-    if (!entry_start()) {
+    patches = options->patch && entry_start();
+    if (patches)
+        look_at_all(false);
+    else if (options->patch)
         output_tell_once("no memory for the table of destructors: none is seen", NULL);
-        return;
-    }
-    look_at_all(false);
     event_look_at_libraries = look_in_time;
-    started = true;
 }
 
 void patched_functions_loading(struct caller caller)
 {
-    if (!started)
-        return;
-    if (guard_enter()) {
+    if (patches && guard_enter()) {
         (void)patch_start(); /* loads a library itself: not to be done later, in the loader */
         guard_leave();
     }

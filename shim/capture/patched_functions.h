@@ -8,7 +8,8 @@
 #include "base/options.h"
 #include "registry/stack.h"
 
-/* Once, at start, while there is one thread. What is not seen has been told. */
+/* Once, at start, while there is one thread. What is not seen has been told. Without patch=, only
+ * the annotations of libraries that are loaded later are looked for. */
 void patched_functions_start(const struct options *options);
 
 /* In dlopen's hook, first; caller: of dlopen. */

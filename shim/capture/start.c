@@ -2,6 +2,7 @@
  * that run earlier, from other libraries' constructors, pass through. (DF_1_INITFIRST is no way to
  * come first: glibc keeps one such object, itself, and would not set `environ` then.) */
 #include "capture/allocator.h"
+#include "capture/annotation_hooks.h"
 #include "capture/exit_hooks.h"
 #include "capture/family_hooks.h"
 #include "capture/new_hooks.h"
@@ -234,8 +235,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
     (void)__register_atfork(before_fork, after_fork_in_parent, after_fork_in_child, &__dso_handle);
     (void)__cxa_at_quick_exit(at_quick_exit_last, &__dso_handle);
     guard_active = true;
-    if (options.patch)
-        patched_functions_start(&options);
+    annotation_hooks_look();
+    patched_functions_start(&options);
 }
 
 __attribute__((destructor)) static void finish(void)

@@ -1,6 +1,7 @@
 /* Thread hooks: creation, joining, ending and other uses of threads. A thread enters the program's
  * start routine through the shim; its end is told by a key destructor that runs in the last round,
  * after the program's own. */
+#include "capture/annotation_hooks.h"
 #include "capture/filters.h"
 #include "capture/real.h"
 #include "capture/signals.h"
@@ -56,6 +57,7 @@ static void begin(struct thread *thread)
     thread_begin(thread);
     thread_ending(THREAD_CANCELLED); /* until it returns or says otherwise */
     threads_equip();
+    event_thread_began();
     guard_let_go(before);
 }
 
@@ -135,6 +137,8 @@ EXPORT int pthread_create(pthread_t *handle, const pthread_attr_t *attributes,
     void *entry_address;
     __builtin_memcpy(&entry_address, &entry, sizeof entry);
     real_need();
+    if (guard_active && !event_heap_watched) /* of libraries that were loaded past our eyes */
+        annotation_hooks_look();
     struct thread *thread = told_creation(entry_address, argument, CALLER_HERE());
     if (thread == NULL)
         return real.pthread_create(handle, attributes, entry, argument);

@@ -5,19 +5,28 @@
 
 #include "event/descriptor.h"
 
+#define YIELD_HOOK(result, name)                                                                   \
+    EXPORT result name(void)                                                                       \
+    {                                                                                              \
+        real_need();                                                                               \
+        event_waited();                                                                            \
+        return real.name();                                                                        \
+    }
+
 #define WAIT_HOOK(result, name, parameters, arguments)                                             \
     EXPORT result name parameters                                                                  \
     {                                                                                              \
         real_need();                                                                               \
         event_waited();                                                                            \
+        event_pauses();                                                                            \
         return real.name arguments;                                                                \
     }
 
 typedef const struct timespec *span;
 typedef struct timespec *rest;
 
-WAIT_HOOK(int, sched_yield, (void), ())
-WAIT_HOOK(void, thrd_yield, (void), ())
+YIELD_HOOK(int, sched_yield)
+YIELD_HOOK(void, thrd_yield)
 WAIT_HOOK(unsigned, sleep, (unsigned seconds), (seconds))
 WAIT_HOOK(int, usleep, (useconds_t microseconds), (microseconds))
 WAIT_HOOK(int, nanosleep, (span time, rest left), (time, left))
@@ -50,6 +59,7 @@ static bool has_kept(const fd_set *set, int count, uint64_t ticks)
     {                                                                                              \
         real_need();                                                                               \
         event_waited();                                                                            \
+        event_pauses();                                                                            \
         struct thread_call *call =                                                                 \
             event_wait_begin(readable, writable, failed, (uint64_t)count, #name, CALLER_HERE());   \
         uint64_t ticks = clock_ticks();                                                            \

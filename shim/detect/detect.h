@@ -9,9 +9,12 @@
 #include "registry/descriptor.h"
 #include "registry/destroyed_lock.h"
 #include "registry/library.h"
+#include "registry/need.h"
+#include "registry/order.h"
 #include "registry/static_object.h"
 #include "registry/thread_stack.h"
 #include "registry/touch.h"
+#include "registry/use.h"
 #include "report/finding.h"
 
 enum access {
@@ -145,6 +148,37 @@ void detect_thread_leak(struct finding *finding, const struct touch *noticed,
 /* std::terminate was called; count: how many joinable threads' handles lie near the call. */
 void detect_joinable_destroyed(struct finding *finding, const struct touch *touch,
                                const struct thread *owner, uint32_t count);
+/* touch->address: where the object was; guarded: the live heap object that it lies in, or NULL. */
+void detect_use_after_death(struct finding *finding, const struct touch *touch,
+                            const struct annotated_object *object, const struct object *guarded);
+/* `end` ends the annotated object; where that is NULL, the guarded one is freed. now: what the
+ * thread that needs it does. */
+void detect_death_while_needed(struct finding *finding, const struct thread *thread,
+                               const struct need *need, const struct annotated_object *object,
+                               const struct object *guarded, const struct touch *end,
+                               const struct stack *now);
+/* A thread, and an object that it uses and another one has destroyed. */
+enum late_way { /* by which it still comes to the object */
+                LATE_WAY_NONE,
+                LATE_WAY_FRAME,         /* a register or a slot of a small frame */
+                LATE_WAY_FRAME_POINTED, /* a live object that one of these points to */
+                LATE_WAY_STATIC,
+                LATE_WAY_POINTED, /* what its start argument points to */
+                LATE_WAY_ARGUMENT,
+};
+struct late_thread {
+    const struct thread *thread;
+    const struct object *object;
+    struct use use;
+    uint32_t rounds; /* uses with a wait since the one before */
+    bool asleep;     /* at the destruction, in a call with a timeout, where it is between uses */
+    bool ended;      /* before the destruction */
+    enum late_way way;
+    enum order order;
+    uint32_t now; /* kept stack: where it slept */
+    bool imminent;
+};
+void detect_late_thread(struct finding *finding, const struct late_thread *late);
 /* touch: what the thread does that began the shutdown, or another that waits. */
 void detect_hung_shutdown(struct finding *finding, const struct touch *touch, uint64_t seconds);
 /* what: 'SIGSEGV at a null pointer', 'abort', ... */

@@ -41,6 +41,10 @@ void finding_add_object(struct finding *finding, const struct object *object)
     finding->end_origin = object->end;
     finding->first_word = object->first_word;
     finding->destructor = object->destructor;
+    struct annotated_object annotated;
+    if (annotated_object_at(object->address, &annotated) && annotated.size <= object->size &&
+        annotated.birth_ticks > object->birth_ticks)
+        __builtin_memcpy(finding->name, annotated.name, sizeof finding->name);
     struct stack site;
     if (site_frames(object->site, &site))
         finding->birth_site = site.frames[0];
@@ -89,6 +93,15 @@ void write_thread(struct text *text, const struct actor *actor)
         text_format(text, "thread T%u '%s'", actor->serial, actor->name);
 }
 
+static void write_size_and_name(struct text *text, const struct finding *finding)
+{
+    text_format(text, "a %zu-byte object", finding->size);
+    if (finding->name[0] != '\0')
+        text_format(text, " '%s'", finding->name);
+    if (finding->guarded)
+        text_format(text, " from %s", origin_name(finding->origin));
+}
+
 void write_what(struct text *text, const struct finding *finding)
 {
     if (finding->has_descriptor) {
@@ -108,8 +121,8 @@ void write_what(struct text *text, const struct finding *finding)
         text_add(text, "an object destroyed long ago (its history was dropped)");
     else if (finding->is_static)
         text_add_char(text, FINDING_OBJECT_NAME);
-    else if (finding->guarded)
-        text_format(text, "a %zu-byte object from %s", finding->size, origin_name(finding->origin));
+    else if (finding->guarded || finding->annotated)
+        write_size_and_name(text, finding);
     else
         text_format(text, "a freed block of %zu usable bytes", finding->size);
 }

@@ -3,6 +3,7 @@
 #include "event/internal.h"
 
 #include "base/probe.h"
+#include "registry/use.h"
 
 uint32_t event_destructors_seen, event_members_watched;
 
@@ -141,8 +142,10 @@ void event_member_entered(uintptr_t function, bool has_this, void *self, struct 
     if (event_heap_watched && arena_contains(self)) {
         struct object *object = arena_object(self);
         uint32_t state = object == NULL ? OBJECT_DEAD : atomic_load(&object->state);
-        if (state == OBJECT_LIVE)
+        if (state == OBJECT_LIVE) {
             atomic_store(&object->touched, true);
+            use_note(object, USE_MEMBER, NULL, caller);
+        }
         /* Without `this` for certain, the access itself will tell. */
         else if (state == OBJECT_DEAD && has_this && object != NULL &&
                  !atomic_load(&object->opened))

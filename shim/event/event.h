@@ -12,6 +12,7 @@
 #include "registry/exit_handler.h"
 #include "registry/library.h"
 #include "registry/site.h"
+#include "registry/sleep.h"
 #include "registry/thread_stack.h"
 
 /* The allocator below the shim, resolved by the capture layer. */
@@ -88,9 +89,9 @@ void event_held_slow(void);
 /* Detached threads have ended: are they gone? Without the guard. */
 void event_threads_leaving(void);
 
-/* The calling thread has waited for something, or is about to: its burst of frees, if any, is over.
- */
-static inline void event_waited(void)
+/* The calling thread is about to wait for something: its burst of frees, if any, is over. In the
+ * function that makes the call. */
+static inline __attribute__((always_inline)) void event_waited(void)
 {
     struct thread_block *block = guard.block;
     if (__builtin_expect(atomic_load_explicit(&thread_stacks_leaving, memory_order_relaxed) != 0,
@@ -99,16 +100,25 @@ static inline void event_waited(void)
     quarantine_end_burst();
     if (block == NULL)
         return;
+    sleep_note(block, GUARD_FRAME);
     if (__builtin_expect(block->has_waiting, 0))
         event_finish_frees();
     if (__builtin_expect(atomic_load_explicit(&block->held, memory_order_relaxed) != 0, 0))
         event_held_slow();
+}
+/* After that: the call is one in which threads pause, for a time or until they are told. */
+static inline void event_pauses(void)
+{
+    if (guard.block != NULL)
+        sleep_count(&guard.block->sleep);
 }
 /* Tries to resize a guarded object where it is. */
 bool event_resize(struct object *object, size_t size);
 
 struct thread *event_thread_create(void *entry, void *argument, enum thread_origin origin,
                                    struct caller caller);
+/* In the new thread, once it is known: what it was given is a touch. */
+void event_thread_began(void);
 void event_thread_end(void);
 /* Whether a thread that is to be created should have a stack of the shim's; and one, or NULL. */
 bool event_thread_wants_stack(const struct thread *thread);

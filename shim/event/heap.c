@@ -96,7 +96,10 @@ static void destroy(struct object *object, enum origin end, struct caller caller
     if (object->size >= sizeof object->first_word)
         object->first_word = *(const uint64_t *)object->address;
     tell_touches(object);
+    if (__builtin_expect(atomic_load(&need_any), 0))
+        tell_needs(object);
     arena_kill(object);
+    note_users(object);
 }
 
 static __attribute__((noinline)) bool free_guarded(void *address, enum origin end,

@@ -20,6 +20,8 @@ void report_or_stop(struct finding *finding);
 void report_and_go_on(struct finding *finding);
 /* From when the object's end is filled in until its memory is taken away: who is still in it? */
 void tell_touches(struct object *object);
+/* Which threads have told that they need it, or what lies in it? */
+void tell_needs(struct object *object);
 /* Who holds a lock in it, or waits for one, where nobody was told by tell_touches(). */
 void tell_lock_users(struct object *object);
 /* The calling thread ends: which locks does it hold? */
@@ -54,6 +56,13 @@ void thread_stack_events_start(const struct options *options);
 bool fault_in_thread_stack(const struct touch *touch, uintptr_t stack_pointer);
 /* A system call failed on touch->address: told where that is such a stack. */
 void buffer_in_thread_stack(const struct touch *touch);
+/* Late threads: the object is dead; who uses it? At exit, last: what is told of them, after a wait
+ * for those who may come back to theirs. */
+void late_threads_start(const struct options *options);
+void note_users(const struct object *object);
+void tell_late_threads(void);
+void late_threads_prepare_fork(void);
+void late_threads_forked(bool child);
 void unload_forked(void);
 /* A fault at touch->address: true where a library was that is unloaded; told. */
 bool fault_in_unloaded(const struct touch *touch);

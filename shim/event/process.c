@@ -9,10 +9,13 @@
 #include "base/system.h"
 #include "heap/arena.h"
 #include "patch/patch.h"
+#include "registry/annotated_object.h"
 #include "registry/descriptor_quarantine.h"
+#include "registry/need.h"
 #include "registry/phase.h"
 #include "registry/site.h"
 #include "registry/static_object.h"
+#include "registry/use.h"
 
 static const struct options *options;
 bool event_heap_watched;
@@ -78,11 +81,14 @@ bool event_start(const struct options *given, const struct allocator *allocator,
         }
         if (!arena_start(options))
             report_add_off(arena_loss());
+        else if (!use_start())
+            report_add_off("no memory for who uses what");
         if (!quarantine_start(options, &calls))
             report_add_off("no quarantine");
         else if (options->poison == 0)
             report_add_off("poison=0");
         heap_events_start(options, allocator);
+        late_threads_start(options);
     }
     atomic_fetch_add(&output_status()->loaded, 1);
     return true;
@@ -123,8 +129,11 @@ void event_exit(bool last)
     held_tell_all();
     if (event_heap_watched)
         quarantine_check();
-    if (last && !forked_child)
+    if (last && !forked_child) {
         tell_thread_leaks();
+        if (event_heap_watched) /* else there are no options of theirs, and no objects */
+            tell_late_threads();
+    }
     report_wait();
     bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
     if (last && options->threads_at_exit && (always || !forked_child))
@@ -152,9 +161,13 @@ void event_prepare_fork(void)
     descriptor_events_prepare_fork();
     descriptor_quarantine_prepare_fork();
     thread_stack_prepare_fork();
+    annotated_object_prepare_fork();
+    need_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
+        use_prepare_fork();
+        late_threads_prepare_fork();
         quarantine_prepare_fork();
     }
 }
@@ -165,9 +178,13 @@ void event_forked(bool child)
         owner_renew();
     if (event_heap_watched) {
         quarantine_forked(child);
+        late_threads_forked(child);
+        use_forked(child);
         object_forked(child);
         arena_forked(child);
     }
+    need_forked(child);
+    annotated_object_forked(child);
     thread_stack_forked(child);
     static_object_forked(child);
     descriptor_quarantine_forked(child);

@@ -59,6 +59,20 @@ void stack_capture_waiting(struct stack *stack, struct caller caller);
 /* Of another thread, which waits in the kernel: by its program counter and stack pointer alone.
  * Ends where the way on is not certain. As above should the thread go on. */
 void stack_capture_blocked(struct stack *stack, uintptr_t address, uintptr_t pointer);
+/* Words in [first, last) that a thread which waits in the kernel holds: in registers that a call
+ * keeps, as the frames tell them, and in the slots of frames of up to 512 bytes. What larger frames
+ * hold may be older than they are. */
+#define STACK_HELD_WORDS 32
+struct stack_held {
+    uintptr_t first, last; /* set by the caller */
+    size_t count;
+    uint64_t words[STACK_HELD_WORDS];
+    bool exact; /* the note was found true, so that no register is missing */
+};
+struct thread_sleep;
+/* As stack_capture_blocked(); sleep: a copy of the thread's note, or NULL. */
+void stack_hold(struct stack_held *held, struct stack *stack, const struct thread_sleep *sleep,
+                uintptr_t address, uintptr_t pointer);
 /* The address is one that a call returns to, by the instruction before it. */
 bool stack_follows_call(uintptr_t address);
 /* From the context of a signal; frames of the shim itself are left out. */

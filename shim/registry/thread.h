@@ -119,6 +119,30 @@ struct thread_wait {
     uint64_t ticks;
 };
 
+/* The last call that may have put the thread to sleep; see sleep.h. */
+enum sleep_register {
+    SLEEP_PC,
+    SLEEP_SP,
+    SLEEP_BP,
+    SLEEP_BX,
+    SLEEP_R12,
+    SLEEP_R13,
+    SLEEP_R14,
+    SLEEP_R15,
+    SLEEP_REGISTERS,
+};
+#define SLEEP_PLACES 16
+struct thread_sleep {
+    uintptr_t registers[SLEEP_REGISTERS];
+    uintptr_t address, slot; /* of and in its return slot */
+    /* Of calls that a thread pauses in between two pieces of work, also by earlier users of the
+     * block; where they were, and the count of then: of two that share an entry, the later. */
+    uint32_t count;
+    struct sleep_place {
+        uint32_t place, count;
+    } places[SLEEP_PLACES];
+};
+
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
 struct exit_handler;
@@ -153,6 +177,7 @@ struct thread {
     struct thread_touch touches[THREAD_TOUCHES];
     struct thread_member members[THREAD_MEMBERS]; /* the innermost last */
     uint32_t member_count;
+    uint32_t ignoring; /* depth of outlive_ignore_begin(): its touches are no findings */
     struct exit_handler *exit_handler; /* the innermost that it is in; see exit_handler.h */
     char name[THREAD_NAME_SIZE];
     uint32_t next; /* slot + 1 of the next in the handle's chain or the queue of the finished */
@@ -194,6 +219,7 @@ struct thread_block {
     uint32_t lock_sites;     /* call paths that may still be looked for */
     uint64_t lock_sites_now; /* coarse milliseconds at the last look */
     struct thread_wait wait;
+    struct thread_sleep sleep;
     struct close_run closes, probes; /* of descriptors */
     _Atomic uint32_t held;           /* a finding about descriptors waits: see event/held.c */
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */

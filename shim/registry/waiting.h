@@ -9,11 +9,15 @@
 
 struct waiting {
     uintptr_t address, pointer; /* program counter and stack pointer */
+    long number;                /* of the system call; -1: in none */
+    uint64_t arguments[6];
 };
 
 /* False: it runs, or may not be asked. */
 bool waiting_of(pid_t tid, struct waiting *waiting);
-/* The last two numbers of such a line. False: it holds none. */
+/* The call ends by itself after some time: it has a timeout. */
+bool waiting_has_end(const struct waiting *waiting);
+/* Of such a line. False: it holds no addresses. */
 bool waiting_parse(const char *line, struct waiting *waiting);
 
 #endif

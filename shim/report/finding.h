@@ -3,6 +3,7 @@
 #ifndef OUTLIVE_REPORT_FINDING_H
 #define OUTLIVE_REPORT_FINDING_H
 
+#include "registry/annotated_object.h"
 #include "registry/library.h"
 #include "registry/object.h"
 #include "registry/stack.h"
@@ -88,10 +89,13 @@ struct finding {
     uint64_t owner_ended;     /* 0: it runs */
     bool was_joined;          /* `end` is its join, else its detaching */
     bool asks_for_destructor; /* possible, unless the touch is in std::thread's own destructor */
+    bool silent_if_shared;    /* not told where the last owner of a std::shared_ptr destroyed it */
     bool goes_on;             /* told, and not stopped for, whatever the kind */
     const char *advice;       /* what to change, a static text, where the kind alone does not say */
     bool has_object, guarded;
-    bool is_static; /* its size is 0 where unknown */
+    bool is_static;                  /* its size is 0 where unknown */
+    bool annotated;                  /* its life was told by the program */
+    char name[ANNOTATION_NAME_SIZE]; /* that the program gave it; "": none */
     struct in_handler ended_in, touched_in;
     uintptr_t null_pointer;    /* in static storage, which `ended_in` made null; 0: none */
     enum thread_part part;     /* of the thread in `end`, which has ended; birth: its start */

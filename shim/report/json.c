@@ -185,6 +185,8 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
             add_field(text, "origin", origin_name(finding->origin));
         if (finding->is_static)
             add_name(text, "static_name", named);
+        if (finding->name[0] != '\0')
+            add_field(text, "told_name", finding->name);
         if (named->type != NULL)
             add_field(text, "object_type", named->type);
         if (finding->has_offset)
@@ -240,6 +242,7 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
                : finding->library != NULL                   ? "registration"
                : finding->kind == KIND_USE_AFTER_CLOSE      ? "earlier_close"
                : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "holder_now"
+               : finding->kind == KIND_DEATH_WHILE_NEEDED   ? "thread_now"
                                                             : "new_owner",
                named, MOMENT_OTHER);
     text_add(text, "}\n");

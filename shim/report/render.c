@@ -64,6 +64,10 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Destruction";
         case KIND_HUNG_SHUTDOWN:
             return "Wait";
+        case KIND_DEATH_WHILE_NEEDED:
+            return "Need";
+        case KIND_LATE_THREAD:
+            return "Last use seen";
         default:
             return "Use";
         }
@@ -83,6 +87,8 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
                : finding->library != NULL                   ? "Registration"
                : finding->kind == KIND_USE_AFTER_CLOSE      ? "Earlier close"
                : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "Holder now"
+               : finding->kind == KIND_DEATH_WHILE_NEEDED   ? "Thread now"
+               : finding->kind == KIND_LATE_THREAD          ? "Sleep at the destruction"
                                                             : "New owner";
     default:
         return "Start";
@@ -140,6 +146,17 @@ bool is_in_thread_destructor(const struct named_finding *named)
     return false;
 }
 
+bool is_last_release(const struct named_finding *named)
+{
+    const struct named_stack *stack = &named->stacks[MOMENT_END];
+    for (size_t i = 0; i < stack->count; i++)
+        if (text_find(stack->frames[i].function, "_Sp_counted") != NULL ||
+            text_find(stack->frames[i].function, "__shared_count") != NULL ||
+            text_find(stack->frames[i].function, "__shared_ptr") != NULL)
+            return true;
+    return false;
+}
+
 void name_finding(struct named_finding *named, const struct finding *finding)
 {
     name_moments(named, finding);
@@ -159,12 +176,13 @@ bool frame_is_standard(const struct named_frame *frame)
     return text_find(frame->file, "/include/c++/") != NULL;
 }
 
+/* Also what include/outlive.h puts into the program. */
 static bool frame_is_library(const struct named_frame *frame)
 {
     static const char *const libraries[] = {"/libc.so",     "/libstdc++.so", "/libpthread.so",
                                             "/libgcc_s.so", "/libm.so",      "/ld-linux",
                                             "/libc++.so",   "/libc++abi.so"};
-    if (frame->module == NULL)
+    if (frame->module == NULL || text_equal(base_name(frame->file), "outlive.h"))
         return true;
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         if (text_find(frame->module->path, libraries[i]) != NULL)
@@ -329,11 +347,28 @@ static void write_moment(struct text *text, const struct named_finding *named,
                     finding->kind == KIND_LATE_WRITE                ? " it was noticed"
                     : finding->kind == KIND_UNLOAD_WHILE_REGISTERED ? " the unload"
                                                                     : " the touch");
+    } else if (which == MOMENT_END && finding->kind == KIND_LATE_THREAD) {
+        text_add(text, ", ");
+        write_milliseconds(text, clock_nanoseconds_between(finding->touch.ticks, moment->ticks));
+        text_add(text, " after it");
     } else if (which == MOMENT_OTHER && moment->ticks > finding->touch.ticks) {
         text_add(text, ", later");
     }
     text_add(text, ":\n");
     write_stack(text, &named->stacks[which]);
+}
+
+/* A part of a heap object that the program told as an object of its own, where the touch was. */
+static void write_inner(struct text *text, const struct finding *finding)
+{
+    struct annotated_object inner;
+    if (!finding->guarded || !finding->has_offset ||
+        !annotated_object_around(finding->address, finding->size,
+                                 finding->address + finding->offset, &inner) ||
+        (inner.address == finding->address && text_equal(inner.name, finding->name)))
+        return;
+    text_format(text, ", in the %zu bytes at offset %lu told as '%s'", inner.size,
+                inner.address - finding->address, inner.name);
 }
 
 static void write_object(struct text *text, const struct named_finding *named)
@@ -358,9 +393,12 @@ static void write_object(struct text *text, const struct named_finding *named)
                     named->type == named->destroyed ? " (by its destructor)" : "");
     if (named->destroyed != NULL && !text_equal(named->destroyed, named->type))
         text_format(text, ", destroyed as %s", named->destroyed);
+    if (finding->name[0] != '\0')
+        text_format(text, ", told as '%s'", finding->name);
     if (finding->has_offset)
         text_format(text, "; touched at offset %lu", finding->offset);
-    if (!finding->guarded && !finding->is_static)
+    write_inner(text, finding);
+    if (!finding->guarded && !finding->is_static && !finding->annotated)
         text_add(text, "; from a busy allocation site, so its birth was not kept (guard_per_site= "
                        "keeps more)");
     text_add(text, "\n");

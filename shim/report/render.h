@@ -29,6 +29,8 @@ const char *moment_title(const struct finding *finding, enum moment_kind which);
 
 /* The touch is in the destructor or the assignment of a std::thread. */
 bool is_in_thread_destructor(const struct named_finding *named);
+/* The object was destroyed by the last owner of a std::shared_ptr, by the functions' names. */
+bool is_last_release(const struct named_finding *named);
 void name_finding(struct named_finding *named, const struct finding *finding);
 
 /* The frame to speak of: the innermost that is neither a library's nor std::. NULL: none. */
@@ -57,6 +59,14 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
 void render_picture(struct text *text, const struct finding *finding);
 /* The threads alone. */
 void render_threads(struct text *text);
+
+/* The table of late threads, a row for each finding, as they were told. */
+#define LATE_THREADS_SIZE 16384
+void late_threads_add(const struct named_finding *named);
+void late_threads_write(struct text *text); /* nothing where there is none */
+void late_threads_forget(void);
+/* `before the destruction in f (f.c:3), make T1 'monitor' stop and join it; ...` */
+void write_stop(struct text *text, const struct named_finding *named);
 
 /* Order, thread's life, what to change, timeline: the paragraphs below the stacks. */
 void render_story(struct text *text, const struct named_finding *named);

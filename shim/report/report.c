@@ -30,6 +30,7 @@ static struct {
     uintptr_t entry, birth;
     enum kind kind;
     enum grade grade;
+    bool suppressed;
 } seen[SEEN];
 static size_t seen_count;
 /* Static: what is found must not be lost for want of memory. Committed when a report is written. */
@@ -62,9 +63,11 @@ bool report_is_mine(void)
     return atomic_load(&writer) == system_thread();
 }
 
-/* One bug is one report: the same entry function, birth site and kind. */
-static bool seen_before(const struct finding *finding)
+/* One bug is one report: the same entry function, birth site and kind. NULL: it was told before,
+ * and *was_suppressed is set where that was suppressed. Else where to note that: never NULL. */
+static bool *note_seen(const struct finding *finding, bool *was_suppressed)
 {
+    static bool beyond;
     const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
     uintptr_t entry = thread == NULL ? 0 : (uintptr_t)thread->entry;
     uintptr_t birth = finding->birth_site;
@@ -74,16 +77,19 @@ static bool seen_before(const struct finding *finding)
     else if (birth == 0 && finding->end.has)
         birth = finding->end.stack.frames[0];
     for (size_t i = 0; i < seen_count; i++)
-        if (seen[i].entry == entry && seen[i].birth == birth && seen[i].kind == finding->kind &&
-            seen[i].grade >= finding->grade)
-            return true;
-    if (seen_count < SEEN) {
-        seen[seen_count].entry = entry;
-        seen[seen_count].birth = birth;
-        seen[seen_count].grade = finding->grade;
-        seen[seen_count++].kind = finding->kind;
-    }
-    return false;
+        if (seen[i].entry == entry && seen[i].birth == birth &&
+            (seen[i].kind == finding->kind || finding->kind == KIND_LATE_THREAD) &&
+            seen[i].grade >= finding->grade) { /* a late thread: if nothing worse came of it */
+            *was_suppressed = seen[i].suppressed;
+            return NULL;
+        }
+    if (seen_count == SEEN)
+        return &beyond;
+    seen[seen_count].entry = entry;
+    seen[seen_count].birth = birth;
+    seen[seen_count].grade = finding->grade;
+    seen[seen_count].kind = finding->kind;
+    return &seen[seen_count++].suppressed;
 }
 
 static bool matches(const struct suppression *suppression, const struct finding *finding)
@@ -128,6 +134,15 @@ static void count(enum grade grade)
                      1);
 }
 
+/* The thread asked for its touches to be ignored, and the program can go on. */
+static bool is_ignored(const struct finding *finding)
+{
+    const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
+    bool is_touch = finding->has_object || finding->has_descriptor || finding->lock != NULL;
+    return is_touch && thread != NULL && thread->ignoring > 0 &&
+           (finding->can_continue || !kind_rows[finding->kind].stops);
+}
+
 static void tell(struct finding *finding, bool *was_suppressed)
 {
     static char json[REPORT_SIZE];
@@ -136,6 +151,11 @@ static void tell(struct finding *finding, bool *was_suppressed)
     name_finding(named, finding);
     if (finding->asks_for_destructor && !is_in_thread_destructor(named))
         finding->grade = POSSIBLE;
+    if (finding->silent_if_shared && is_last_release(named)) {
+        *was_suppressed = true;
+        names_end();
+        return;
+    }
     *was_suppressed = suppressed(finding);
     if (output_wants_json()) {
         text = text_in(json, sizeof json);
@@ -148,6 +168,8 @@ static void tell(struct finding *finding, bool *was_suppressed)
         text = text_in(buffer, REPORT_SIZE);
         render_text(&text, named);
         output_text(text.data, text.length);
+        if (finding->kind == KIND_LATE_THREAD)
+            late_threads_add(named);
     }
     names_end();
 }
@@ -174,13 +196,17 @@ bool report_sample(pid_t tid, struct stack *stack)
 enum verdict report_finding(struct finding *finding)
 {
     bool was_suppressed = false;
+    if (is_ignored(finding))
+        return VERDICT_GO_ON;
     uint64_t before = block_signals();
     atomic_fetch_add(&under_way, 1);
     lock_take(&report_lock);
     atomic_store(&writer, system_thread());
-    bool repeated = seen_before(finding);
-    if (!repeated)
+    bool *suppressed_now = note_seen(finding, &was_suppressed);
+    if (suppressed_now != NULL) {
         tell(finding, &was_suppressed);
+        *suppressed_now = was_suppressed;
+    }
     bool stops = kind_rows[finding->kind].stops && finding->grade == CONFIRMED && !was_suppressed &&
                  !finding->goes_on && (options->halt_on_error || !finding->can_continue);
     /* Said before the report counts as out: an exit that waits for it must not slip through. */
@@ -245,7 +271,7 @@ void report_summary(void)
 {
     if (atomic_exchange(&summarised, true))
         return;
-    char lines[4096];
+    char lines[LATE_THREADS_SIZE + 4096];
     struct text text = text_in(lines, sizeof lines);
     suppressions_write(&text);
     text_format(&text, "==%d==COVERAGE: outlive: ", system_process());
@@ -254,9 +280,11 @@ void report_summary(void)
     text_add(&text, "; off: ");
     for (size_t i = 0; i < off_count; i++)
         text_format(&text, "%s%s", i == 0 ? "" : ", ", off[i]);
-    text_format(&text, "%s\nSUMMARY: outlive: %u confirmed, %u imminent, %u possible\n",
-                off_count == 0 ? "nothing" : "", atomic_load(&counts[CONFIRMED]),
-                atomic_load(&counts[IMMINENT]), atomic_load(&counts[POSSIBLE]));
+    text_add(&text, off_count == 0 ? "nothing\n" : "\n");
+    late_threads_write(&text);
+    text_format(&text, "SUMMARY: outlive: %u confirmed, %u imminent, %u possible\n",
+                atomic_load(&counts[CONFIRMED]), atomic_load(&counts[IMMINENT]),
+                atomic_load(&counts[POSSIBLE]));
     output_text(text.data, text.length);
 }
 
@@ -293,6 +321,7 @@ void report_forked(void)
     atomic_store(&writer, 0);
     atomic_store(&summarised, false);
     atomic_store(&stop_pending, false);
+    late_threads_forget();
     atomic_store(&stopping, false); /* who was ending the process is not here */
     for (size_t i = 0; i <= CONFIRMED; i++)
         atomic_store(&counts[i], 0);

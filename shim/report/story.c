@@ -44,6 +44,9 @@ static void write_life(struct text *text, const struct named_finding *named)
         write_actor(text, &joiner);
     } else if (finding->kind == KIND_LOCK_HELD_AT_END) {
         text_add(text, "; ends now");
+    } else if (thread->state == THREAD_FINISHED) {
+        text_add(text, thread->joined ? "; ended, joined only after the destruction"
+                                      : "; ended, never joined");
     } else if (thread->origin == THREAD_CREATED) {
         text_add(text, "; still running, never joined");
     }
@@ -61,7 +64,8 @@ static void write_life(struct text *text, const struct named_finding *named)
 static bool crosses_threads(const struct finding *finding)
 {
     return (finding->kind == KIND_LATE_TOUCH || finding->kind == KIND_USE_AFTER_CLOSE ||
-            finding->kind == KIND_USE_AFTER_DESTROY ||
+            finding->kind == KIND_USE_AFTER_DESTROY || finding->kind == KIND_USE_AFTER_DEATH ||
+            finding->kind == KIND_LATE_THREAD ||
             (finding->kind == KIND_USE_AFTER_UNLOAD && finding->function == 0)) &&
            finding->end.has && finding->touch.actor.reference != finding->end.actor.reference;
 }
@@ -111,7 +115,7 @@ static void write_order(struct text *text, const struct finding *finding)
 }
 
 /* Which thread is to stop before what. */
-static void write_stop(struct text *text, const struct named_finding *named)
+void write_stop(struct text *text, const struct named_finding *named)
 {
     const struct finding *finding = named->finding;
     const struct thread *thread = thread_of_reference(finding->touch.actor.reference);
@@ -197,6 +201,9 @@ static void write_change(struct text *text, const struct named_finding *named)
             write_end_of_owner(text, finding);
         else
             write_stop(text, named);
+        break;
+    case KIND_LATE_THREAD:
+        write_stop(text, named);
         break;
     case KIND_USE_AFTER_DESTRUCTION:
         text_add(text,
@@ -355,6 +362,20 @@ static void write_change(struct text *text, const struct named_finding *named)
             write_place(text, user_frame(&named->stacks[MOMENT_BIRTH]));
         }
         break;
+    case KIND_USE_AFTER_DEATH:
+        if (crosses_threads(finding)) {
+            write_stop(text, named);
+            break;
+        }
+        text_add(text, "the object was told dead in ");
+        write_place(text, end);
+        text_add(text, ": tell its death after its last use, or the birth of what is there now");
+        break;
+    case KIND_DEATH_WHILE_NEEDED:
+        write_stop(text, named);
+        text_add(text, "; or, where it has done with the object, let it tell so by "
+                       "outlive_handed_over()");
+        break;
     case KIND_THREAD_LEAK:
         text_add(text, "join or detach the threads that are started in ");
         write_place(text, user_frame(&named->stacks[MOMENT_BIRTH]));
@@ -444,7 +465,7 @@ static void write_timeline(struct text *text, const struct named_finding *named)
     const struct finding *finding = named->finding;
     struct mark marks[MARKS];
     size_t count = sort_marks(marks, finding);
-    if (!finding->end.has || count < 2)
+    if (!finding->end.has || count < 2 || finding->kind == KIND_LATE_THREAD)
         return;
     text_add(text, "  Timeline (not to scale):\n    ");
     write_label(text, "before the touch", 16);

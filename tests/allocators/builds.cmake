@@ -37,7 +37,7 @@ function(allocator_build name allocator compiler level pie protection symbols ca
     set(cc clang)
     set(cxx clang++ -std=c++17)
   endif()
-  set(flags -w -${level} -D_GNU_SOURCE -I${CMAKE_CURRENT_SOURCE_DIR}/../cases
+  set(flags -w -${level} -D_GNU_SOURCE -I${CMAKE_CURRENT_SOURCE_DIR}/../cases -I${PROJECT_SOURCE_DIR}/include
             -fcf-protection=${protection})
   set(link -pthread)
   if(pie STREQUAL "pie")

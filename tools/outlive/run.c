@@ -29,7 +29,7 @@ static int usage(FILE *stream, int status)
         fprintf(stream, "  --%s=%s\n        %s\n", rows[i].name, rows[i].initial, rows[i].help);
     fputs(
         "\nThe exit status is the program's; a program ended by a signal ends this command by the "
-        "same signal;\nafter a confirmed finding it is exitcode.\n",
+        "same signal;\nafter a confirmed finding, with strict=1 after any, it is exitcode.\n",
         stream);
     return status;
 }
@@ -130,7 +130,9 @@ static bool verdict(const struct status *page, const struct options *options, co
         spilled = STATUS_SPILL_SIZE;
     if (spilled > 0)
         fwrite(page->spill, 1, spilled, stderr);
-    bool failed = atomic_load(&page->confirmed) > 0;
+    bool failed =
+        atomic_load(&page->confirmed) > 0 ||
+        (options->strict && atomic_load(&page->imminent) + atomic_load(&page->possible) > 0);
     if (options->enabled && atomic_load(&page->loaded) == 0)
         fprintf(stderr, "outlive: the shim never came up in %s: nothing was watched\n", name);
     if (strcmp(options->require, "heap") == 0 &&

@@ -1,0 +1,381 @@
+/* Late thread events: at each destruction of a guarded object that another thread has used, that
+ * thread is looked at, where it sleeps; at exit it is decided what is worth telling. What a sleeper
+ * holds is read from its stack as it is: nobody is stopped.
+ *
+ * A pointer that is still there proves nothing: slots and registers keep what nobody will read
+ * again, and atomics order two threads unseen. So a thread counts as about to come back to the
+ * object only where it has come back to it before, between two sleeps; where it was asleep at the
+ * destruction in a place where it slept in such a round, for a time and not until somebody wakes
+ * it; where it has gone no round without the object since; and where it has a way to it that lasts.
+ */
+#include "event/event.h"
+#include "event/internal.h"
+
+#include "base/clock.h"
+#include "base/probe.h"
+#include "base/system.h"
+#include "registry/phase.h"
+#include "registry/sleep.h"
+#include "registry/static_symbols.h"
+#include "registry/task.h"
+#include "registry/use.h"
+#include "registry/waiting.h"
+
+#include <errno.h>
+
+/* What is kept of a destruction and a user, until exit. */
+struct near {
+    uint32_t object; /* its number */
+    uintptr_t address;
+    thread_reference thread;
+    struct use use;
+    struct use_rhythm rhythm;
+    uint32_t now; /* kept stack: where it slept */
+    enum late_way way;
+    enum order order;
+    bool asleep, alive;
+};
+
+#define NEARS 256
+static struct near nears[NEARS];
+static uint32_t near_count, next_near;
+static struct lock nears_lock;
+
+/* Looks at threads outside of the shutdown phase: so many at once, and one more every so often. */
+enum { LOOKS = 64, LOOK_EVERY_MS = 10 };
+static _Atomic uint32_t looks_left = LOOKS;
+static _Atomic uint64_t looks_ticks;
+
+static const struct options *options;
+
+/* Uses that make a habit. */
+enum { ROUNDS_LEAST = 2, USES_LEAST = 8 };
+
+void late_threads_start(const struct options *given)
+{
+    options = given;
+}
+
+static bool may_look(void)
+{
+    if (phase_is_shutdown())
+        return true;
+    uint64_t now = clock_ticks(), before = atomic_load(&looks_ticks);
+    uint64_t periods = clock_nanoseconds_between(before, now) / (LOOK_EVERY_MS * UINT64_C(1000000));
+    if (periods > 0 && atomic_compare_exchange_strong(&looks_ticks, &before, now)) {
+        uint32_t left = atomic_load(&looks_left);
+        atomic_store(&looks_left, periods > LOOKS - left ? LOOKS : left + (uint32_t)periods);
+    }
+    uint32_t left = atomic_load(&looks_left);
+    return left > 0 && atomic_compare_exchange_strong(&looks_left, &left, left - 1);
+}
+
+static struct object *live_object(uint64_t address)
+{
+    struct object *object =
+        arena_contains((const void *)address) ? arena_object((const void *)address) : NULL;
+    return object != NULL && atomic_load(&object->state) == OBJECT_LIVE ? object : NULL;
+}
+
+static bool is_in(uint64_t word, const struct object *object)
+{
+    return word - object->address < object->size || word == object->address;
+}
+
+/* A word there points into the object. */
+static bool points_to(uint64_t address, size_t size, const struct object *object)
+{
+    uint64_t word;
+    for (size_t at = 0; at + sizeof word <= size; at += sizeof word) {
+        if (!probe_word((const void *)(address + at), &word))
+            return false;
+        if (is_in(word, object))
+            return true;
+    }
+    return false;
+}
+
+/* What a start argument points to has no known size outside of the arena; libstdc++'s holds a
+ * vtable, the arguments and the function. */
+#define ARGUMENT_SIZE ((size_t)64)
+/* Of a live object that is pointed to so much is looked at, and of a library's data no more. */
+#define POINTED_MOST ((size_t)4096)
+#define STATIC_MOST ((size_t)16 << 20)
+
+static bool object_points_to(const struct object *live, uint64_t from, const struct object *object)
+{
+    size_t size = live->address + live->size - from;
+    return points_to(from, size < POINTED_MOST ? size : POINTED_MOST, object);
+}
+
+static enum late_way way_of_argument(const struct thread *thread, const struct object *object)
+{
+    uint64_t argument = (uint64_t)(uintptr_t)thread->argument;
+    if (argument == 0 || argument % sizeof(void *) != 0)
+        return LATE_WAY_NONE;
+    if (is_in(argument, object))
+        return LATE_WAY_ARGUMENT;
+    const struct object *live = live_object(argument);
+    bool points = live != NULL ? object_points_to(live, argument, object)
+                               : points_to(argument, ARGUMENT_SIZE, object);
+    return points ? LATE_WAY_POINTED : LATE_WAY_NONE;
+}
+
+static enum late_way way_of_frames(const struct stack_held *held, const struct object *object)
+{
+    enum late_way way = LATE_WAY_NONE;
+    for (size_t i = 0; i < held->count; i++) {
+        const struct object *live = live_object(held->words[i]);
+        if (is_in(held->words[i], object))
+            return LATE_WAY_FRAME;
+        if (live != NULL && object_points_to(live, live->address, object))
+            way = LATE_WAY_FRAME_POINTED;
+    }
+    return way;
+}
+
+static bool waits_for_lock(const struct thread_block *block)
+{
+    uint32_t what = block->wait.what;
+    return what == WAIT_MUTEX || what == WAIT_RWLOCK;
+}
+
+/* The thread is asleep, as far as the kernel says before and after. */
+static bool look(struct near *near, const struct thread *thread, const struct object *object)
+{
+    struct waiting waiting, after;
+    struct stack stack;
+    struct stack_held held = {.first = arena_first, .last = arena_last};
+    const struct thread_block *block = thread->block;
+    near->way = way_of_argument(thread, object);
+    if (block == NULL || !task_is_asleep(thread->tid) || !waiting_of(thread->tid, &waiting))
+        return false;
+    struct thread_sleep sleep = block->sleep;
+    stack_hold(&held, &stack, &sleep, waiting.address, waiting.pointer);
+    if (!waiting_of(thread->tid, &after) || after.pointer != waiting.pointer ||
+        after.address != waiting.address || block->sleep.count != sleep.count)
+        return false;
+    near->now = stack_keep_frames(stack.frames, stack.count);
+    if (near->way == LATE_WAY_NONE)
+        near->way = way_of_frames(&held, object);
+    return held.exact && waiting_has_end(&waiting) && !waits_for_lock(block) &&
+           sleep.count - near->rhythm.waits <= near->rhythm.gap &&
+           use_rhythm_has(&near->rhythm, sleep_place(sleep.address, sleep.slot));
+}
+
+/* A thread that is just about to sleep, or to use the object, is so a moment later; who holds the
+ * processor until then is told by its way alone. */
+static bool look_often(struct near *near, const struct thread *thread, const struct object *object)
+{
+    enum { TRIES = 3 };
+    for (int tries = 0; tries < TRIES; tries++)
+        if (look(near, thread, object))
+            return true;
+    return false;
+}
+
+static bool has_habit(const struct near *near)
+{
+    return near->rhythm.rounds >= ROUNDS_LEAST || near->use.count >= USES_LEAST;
+}
+
+/* It has come back between two pauses: twice, or once with many uses. */
+static bool has_rhythm(const struct near *near)
+{
+    return near->rhythm.rounds >= ROUNDS_LEAST ||
+           (near->rhythm.rounds > 0 && near->use.count >= USES_LEAST);
+}
+
+/* Worth a wait at exit: it may be back any moment. */
+static bool is_about_to(const struct near *near)
+{
+    return near->alive && near->asleep && has_rhythm(near) && near->order != ORDER_BEFORE &&
+           near->way > LATE_WAY_FRAME_POINTED;
+}
+
+static enum order order_of(const struct near *near, const struct object *object)
+{
+    return order_between == NULL ? ORDER_UNKNOWN
+                                 : order_between(near->thread, near->use.last_ticks,
+                                                 object->end_thread, object->end_ticks);
+}
+
+static const struct thread *thread_of(const struct near *near)
+{
+    return thread_of_reference(near->thread);
+}
+
+static uintptr_t entry_of(const struct near *near)
+{
+    const struct thread *thread = thread_of(near);
+    return thread == NULL ? 0 : (uintptr_t)thread->entry;
+}
+
+/* The one that is told of two which tell the same: of the same thread function and birth site. */
+static bool is_worse(const struct near *left, const struct near *right)
+{
+    if (is_about_to(left) != is_about_to(right))
+        return is_about_to(left);
+    if (left->alive != right->alive)
+        return left->alive;
+    return left->way > right->way;
+}
+
+static void keep(const struct near *near, const struct object *object)
+{
+    struct near *place = NULL;
+    uintptr_t entry = entry_of(near);
+    lock_take(&nears_lock);
+    for (uint32_t i = 0; i < near_count && place == NULL; i++) {
+        const struct object *other = object_of_number(nears[i].object);
+        if (other != NULL && other->address == nears[i].address && other->site == object->site &&
+            entry_of(&nears[i]) == entry)
+            place = &nears[i];
+    }
+    if (place == NULL) {
+        place = &nears[next_near];
+        next_near = (next_near + 1) % NEARS;
+        near_count += near_count < NEARS;
+        *place = *near;
+    } else if (!is_worse(place, near)) {
+        *place = *near;
+    }
+    lock_release(&nears_lock);
+}
+
+/* One user of an object that another thread has destroyed. */
+static bool consider(const struct use *use, const struct object *object)
+{
+    const struct thread *thread = thread_of_reference(use->thread);
+    struct near near = {
+        .object = object->number, .address = object->address, .thread = use->thread, .use = *use};
+    if (thread == NULL || thread == guard.thread ||
+        !use_rhythm_of(object, use->thread, &near.rhythm) || !has_habit(&near))
+        return false;
+    near.alive = thread->state == THREAD_RUNNING;
+    if (!near.alive && thread->joined)
+        return false;
+    near.order = order_of(&near, object);
+    if (near.order == ORDER_BEFORE && (near.alive || thread->detached))
+        return false;
+    if (near.alive && may_look())
+        near.asleep = look_often(&near, thread, object);
+    keep(&near, object);
+    return near.alive;
+}
+
+void note_users(const struct object *object)
+{
+    struct use uses[OBJECT_USES];
+    size_t count = use_users(object, uses, OBJECT_USES);
+    bool others = false;
+    for (size_t i = 0; i < count; i++)
+        others = (uses[i].thread != object->end_thread && consider(&uses[i], object)) || others;
+    if (others && options->stall > 0 && phase_is_shutdown())
+        system_sleep_ms((long)options->stall);
+}
+
+/* The thread has gone on for more than a round since, and has not come to the object: else this
+ * would have been seen. */
+static bool went_on_without(const struct near *near)
+{
+    const struct thread *thread = thread_of(near);
+    return thread != NULL && thread->state == THREAD_RUNNING && thread->block != NULL &&
+           thread->block->sleep.count - near->rhythm.waits > near->rhythm.gap;
+}
+
+/* In the data of the library whose code uses the object. */
+static bool static_points_to(uintptr_t code, const struct object *object)
+{
+    uintptr_t start, end;
+    static_symbols_data(code, &start, &end);
+    start = (start + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+    return end > start && end - start <= STATIC_MOST && points_to(start, end - start, object);
+}
+
+/* Looked for at exit only, and only where all but the way is known. */
+static void find_static_ways(void)
+{
+    for (uint32_t i = 0; i < near_count; i++) {
+        struct near *near = &nears[i];
+        const struct object *object = object_of_number(near->object);
+        if (near->asleep && near->way < LATE_WAY_STATIC && object != NULL &&
+            object->address == near->address && static_points_to(near->use.caller, object))
+            near->way = LATE_WAY_STATIC;
+    }
+}
+
+static bool may_come(const struct near *near)
+{
+    const struct thread *thread = thread_of(near);
+    return is_about_to(near) && thread != NULL && thread->state == THREAD_RUNNING &&
+           !went_on_without(near);
+}
+
+static void linger(void)
+{
+    for (uint64_t ms = 0; ms < options->linger; ms++) {
+        bool any = false;
+        for (uint32_t i = 0; i < near_count; i++)
+            any = any || may_come(&nears[i]);
+        if (!any)
+            return;
+        system_sleep_ms(1);
+    }
+}
+
+static void tell(const struct near *near, bool imminent)
+{
+    const struct object *object = object_of_number(near->object);
+    const struct thread *thread = thread_of(near);
+    if (object == NULL || object->address != near->address || thread == NULL)
+        return;
+    const struct late_thread late = {.thread = thread,
+                                     .object = object,
+                                     .use = near->use,
+                                     .rounds = near->rhythm.rounds,
+                                     .asleep = near->asleep,
+                                     .ended = !near->alive,
+                                     .way = near->way,
+                                     .order = near->order,
+                                     .now = near->now,
+                                     .imminent = imminent};
+    struct finding finding;
+    report_prepare();
+    if (thread->state == THREAD_RUNNING)
+        thread_refresh_name((struct thread *)thread);
+    detect_late_thread(&finding, &late);
+    report_and_go_on(&finding);
+}
+
+/* It had ended, and nobody has ever waited for that, though somebody could have. */
+static bool was_left(const struct near *near)
+{
+    const struct thread *thread = thread_of(near);
+    return !near->alive && thread != NULL && thread->origin == THREAD_CREATED && !thread->joined &&
+           !thread->detached && near->rhythm.rounds >= ROUNDS_LEAST;
+}
+
+void tell_late_threads(void)
+{
+    find_static_ways();
+    linger();
+    for (uint32_t i = 0; i < near_count; i++)
+        if (is_about_to(&nears[i]) && !went_on_without(&nears[i]))
+            tell(&nears[i], true);
+    for (uint32_t i = 0; i < near_count; i++)
+        if (nears[i].order == ORDER_NONE || was_left(&nears[i]))
+            tell(&nears[i], false);
+}
+
+void late_threads_prepare_fork(void)
+{
+    lock_before_fork(&nears_lock);
+}
+
+void late_threads_forked(bool child)
+{
+    lock_after_fork(&nears_lock, child);
+    if (child)
+        near_count = next_near = 0;
+}
