@@ -25,9 +25,12 @@ static inline bool is_taken(int result)
 #define IS_MUTEX(lock) (LOCK_SORT(lock) == LOCK_MUTEX)
 #define WAIT_FOR(lock) wait_for_lock(LOCK_SORT(lock))
 
-#define LOOK(lock, name)                                                                           \
+#define LOOK_ALONE(lock, name)                                                                     \
     if (__builtin_expect(lock_is_suspicious(lock), 0))                                             \
-        event_lock_slow(lock, false, #name, CALLER_HERE());                                        \
+        event_lock_slow(lock, false, #name, CALLER_HERE());
+
+#define LOOK(lock, name)                                                                           \
+    LOOK_ALONE(lock, name)                                                                         \
     event_touched(lock, USE_LOCK, #name, CALLER_HERE());
 
 /* waits: or fails at once. */
@@ -50,10 +53,11 @@ static inline bool is_taken(int result)
         return result;                                                                             \
     }
 
+/* Who releases has taken: that was noted as a use. */
 #define RELEASE_HOOK(name, parameters, arguments, lock)                                            \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
-        LOOK(lock, name)                                                                           \
+        LOOK_ALONE(lock, name)                                                                     \
         real_need();                                                                               \
         event_lock_released(lock);                                                                 \
         return real.name arguments;                                                                \
@@ -206,13 +210,13 @@ WAITING_HOOK(pthread_rwlock_wrlock, pthread_rwlock_t, HELD_WRITE, pthread_rwlock
 
 #define SPIN_LOOK(lock, name)                                                                      \
     if (__builtin_expect(lock_spin_is_suspicious((const void *)lock), 0))                          \
-        event_lock_slow((const void *)lock, true, #name, CALLER_HERE());                           \
-    event_touched((const void *)lock, USE_LOCK, #name, CALLER_HERE());
+        event_lock_slow((const void *)lock, true, #name, CALLER_HERE());
 
 #define SPIN_HOOK(name)                                                                            \
     EXPORT int name(pthread_spinlock_t *lock)                                                      \
     {                                                                                              \
         SPIN_LOOK(lock, name)                                                                      \
+        event_touched((const void *)lock, USE_LOCK, #name, CALLER_HERE());                         \
         real_need();                                                                               \
         struct thread_touch *touch =                                                               \
             kept(event_destroying(), (const void *)lock, false, #name, CALLER_HERE());             \

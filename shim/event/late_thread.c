@@ -49,7 +49,7 @@ static _Atomic uint64_t looks_ticks;
 static const struct options *options;
 
 /* Uses that make a habit. */
-enum { ROUNDS_LEAST = 2, USES_LEAST = 8 };
+enum { ROUNDS_LEAST = 2, USES_LEAST = 4 };
 
 void late_threads_start(const struct options *given)
 {

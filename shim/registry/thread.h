@@ -143,6 +143,15 @@ struct thread_sleep {
     } places[SLEEP_PLACES];
 };
 
+/* A use that the thread noted lately; see use.c. */
+struct recent_use {
+    uintptr_t page;    /* of the touch, which is in no other object, ever; 0: none */
+    uintptr_t address; /* of the object */
+    void *users;       /* of the object */
+    uint32_t place;    /* the thread's among them */
+};
+#define RECENT_USES 4
+
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
 struct exit_handler;
@@ -217,6 +226,7 @@ struct thread_block {
     uint64_t lock_sites_now; /* coarse milliseconds at the last look */
     struct thread_wait wait;
     struct thread_sleep sleep;
+    struct recent_use recent_uses[RECENT_USES];
     struct close_run closes, probes; /* of descriptors */
     _Atomic uint32_t held;           /* a finding about descriptors waits: see event/held.c */
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */

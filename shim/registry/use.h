@@ -54,6 +54,10 @@ static inline bool use_rhythm_has(const struct use_rhythm *rhythm, uint32_t plac
     return false;
 }
 
+/* The same of a touch of that address where the thread has noted one there lately, from the same
+ * place: some nanoseconds, without the guard. False: not noted. */
+bool use_note_again(const void *address, enum use_source source, struct caller caller);
+
 /* Copies the users of the object, at most `most`; returns how many. */
 size_t use_users(const struct object *object, struct use *uses, size_t most);
 /* The numbers of the objects that the thread uses, at most `most`. Looks through all that have
