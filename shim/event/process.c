@@ -127,7 +127,8 @@ void event_exit(bool last)
         quarantine_check();
     if (last && !forked_child) {
         tell_thread_leaks();
-        tell_late_threads();
+        if (event_heap_watched) /* else there are no options of theirs, and no objects */
+            tell_late_threads();
     }
     report_wait();
     bool always = forked_child ? options->summary >= 2 : options->summary >= 1;
