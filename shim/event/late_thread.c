@@ -33,7 +33,9 @@ struct near {
     uint32_t now; /* kept stack: where it slept */
     enum late_way way;
     enum order order;
-    bool asleep, alive;
+    bool alive;
+    bool asleep; /* within a round */
+    bool held;   /* its frames and registers lead to the object, wherever it slept */
 };
 
 #define NEARS 256
@@ -156,8 +158,10 @@ static bool look(struct near *near, const struct thread *thread, const struct ob
         after.address != waiting.address || block->sleep.count != sleep.count)
         return false;
     near->now = stack_keep_frames(stack.frames, stack.count);
+    enum late_way way = way_of_frames(&held, object);
+    near->held = held.exact && way == LATE_WAY_FRAME;
     if (near->way == LATE_WAY_NONE)
-        near->way = way_of_frames(&held, object);
+        near->way = way;
     return held.exact && waiting_has_end(&waiting) && !waits_for_lock(block) &&
            sleep.count - near->rhythm.waits <= near->rhythm.gap &&
            use_rhythm_has(&near->rhythm, sleep_place(sleep.address, sleep.slot));
@@ -179,6 +183,13 @@ static bool has_habit(const struct near *near)
     return near->rhythm.rounds >= ROUNDS_LEAST || near->use.count >= USES_LEAST;
 }
 
+/* It was given the object at its start, or a way to it, and may use it in ways that are not seen.
+ */
+static bool was_given(const struct near *near)
+{
+    return (near->use.sources & UINT32_C(1) << USE_ARGUMENT) != 0;
+}
+
 /* It has come back between two pauses: twice, or once with many uses. */
 static bool has_rhythm(const struct near *near)
 {
@@ -189,8 +200,7 @@ static bool has_rhythm(const struct near *near)
 /* Worth a wait at exit: it may be back any moment. */
 static bool is_about_to(const struct near *near)
 {
-    return near->alive && near->asleep && has_rhythm(near) && near->order != ORDER_BEFORE &&
-           near->way > LATE_WAY_FRAME_POINTED;
+    return near->alive && near->asleep && has_rhythm(near) && near->way > LATE_WAY_FRAME_POINTED;
 }
 
 static enum order order_of(const struct near *near, const struct object *object)
@@ -214,8 +224,11 @@ static uintptr_t entry_of(const struct near *near)
 /* The one that is told of two which tell the same: of the same thread function and birth site. */
 static bool is_worse(const struct near *left, const struct near *right)
 {
-    if (is_about_to(left) != is_about_to(right))
-        return is_about_to(left);
+    bool one = is_about_to(left), other = is_about_to(right);
+    if (one != other)
+        return one;
+    if ((left->order == ORDER_BEFORE) != (right->order == ORDER_BEFORE))
+        return right->order == ORDER_BEFORE;
     if (left->alive != right->alive)
         return left->alive;
     return left->way > right->way;
@@ -243,6 +256,14 @@ static void keep(const struct near *near, const struct object *object)
     lock_release(&nears_lock);
 }
 
+/* What a lock has ordered is done, unless the thread is about to come back all the same. */
+static bool is_worth_keeping(const struct near *near)
+{
+    if (near->order == ORDER_BEFORE && near->alive)
+        return near->asleep;
+    return has_habit(near) || near->held;
+}
+
 /* One user of an object that another thread has destroyed. */
 static bool consider(const struct use *use, const struct object *object)
 {
@@ -250,18 +271,20 @@ static bool consider(const struct use *use, const struct object *object)
     struct near near = {
         .object = object->number, .address = object->address, .thread = use->thread, .use = *use};
     if (thread == NULL || thread == guard.thread ||
-        !use_rhythm_of(object, use->thread, &near.rhythm) || !has_habit(&near))
+        !use_rhythm_of(object, use->thread, &near.rhythm) ||
+        !(has_habit(&near) || was_given(&near)))
         return false;
     near.alive = thread->state == THREAD_RUNNING;
     if (!near.alive && thread->joined)
         return false;
     near.order = order_of(&near, object);
-    if (near.order == ORDER_BEFORE && (near.alive || thread->detached))
+    if (near.order == ORDER_BEFORE && !near.alive && thread->detached)
         return false;
     if (near.alive && may_look())
         near.asleep = look_often(&near, thread, object);
-    keep(&near, object);
-    return near.alive;
+    if (is_worth_keeping(&near))
+        keep(&near, object);
+    return near.alive && has_habit(&near);
 }
 
 void note_users(const struct object *object)
@@ -305,11 +328,15 @@ static void find_static_ways(void)
     }
 }
 
+static bool comes_back(const struct near *near)
+{
+    return is_about_to(near) && !went_on_without(near);
+}
+
 static bool may_come(const struct near *near)
 {
     const struct thread *thread = thread_of(near);
-    return is_about_to(near) && thread != NULL && thread->state == THREAD_RUNNING &&
-           !went_on_without(near);
+    return comes_back(near) && thread != NULL && thread->state == THREAD_RUNNING;
 }
 
 static void linger(void)
@@ -336,6 +363,7 @@ static void tell(const struct near *near, bool imminent)
                                      .rounds = near->rhythm.rounds,
                                      .asleep = near->asleep,
                                      .ended = !near->alive,
+                                     .given = was_given(near),
                                      .way = near->way,
                                      .order = near->order,
                                      .now = near->now,
@@ -361,10 +389,11 @@ void tell_late_threads(void)
     find_static_ways();
     linger();
     for (uint32_t i = 0; i < near_count; i++)
-        if (is_about_to(&nears[i]) && !went_on_without(&nears[i]))
+        if (comes_back(&nears[i]) && nears[i].order != ORDER_BEFORE)
             tell(&nears[i], true);
     for (uint32_t i = 0; i < near_count; i++)
-        if (nears[i].order == ORDER_NONE || was_left(&nears[i]))
+        if (comes_back(&nears[i]) || was_left(&nears[i]) ||
+            (nears[i].order == ORDER_NONE && !went_on_without(&nears[i])))
             tell(&nears[i], false);
 }
 
