@@ -43,8 +43,9 @@ static struct near nears[NEARS];
 static uint32_t near_count, next_near;
 static struct lock nears_lock;
 
-/* Looks at threads outside of the shutdown phase: so many at once, and one more every so often. */
-enum { LOOKS = 64, LOOK_EVERY_MS = 10 };
+/* Looks at threads: so many at once, and one more every so often. One takes some tens of
+ * microseconds. */
+enum { LOOKS = 256, LOOK_EVERY_MS = 10, LOOK_EVERY_MS_IN_SHUTDOWN = 1 };
 static _Atomic uint32_t looks_left = LOOKS;
 static _Atomic uint64_t looks_ticks;
 
@@ -60,10 +61,9 @@ void late_threads_start(const struct options *given)
 
 static bool may_look(void)
 {
-    if (phase_is_shutdown())
-        return true;
+    uint64_t every = phase_is_shutdown() ? LOOK_EVERY_MS_IN_SHUTDOWN : LOOK_EVERY_MS;
     uint64_t now = clock_ticks(), before = atomic_load(&looks_ticks);
-    uint64_t periods = clock_nanoseconds_between(before, now) / (LOOK_EVERY_MS * UINT64_C(1000000));
+    uint64_t periods = clock_nanoseconds_between(before, now) / (every * 1000000);
     if (periods > 0 && atomic_compare_exchange_strong(&looks_ticks, &before, now)) {
         uint32_t left = atomic_load(&looks_left);
         atomic_store(&looks_left, periods > LOOKS - left ? LOOKS : left + (uint32_t)periods);
@@ -280,17 +280,37 @@ static bool consider(const struct use *use, const struct object *object)
     near.order = order_of(&near, object);
     if (near.order == ORDER_BEFORE && !near.alive && thread->detached)
         return false;
-    if (near.alive && may_look())
+    if (near.alive && (has_rhythm(&near) || was_given(&near)) && may_look())
         near.asleep = look_often(&near, thread, object);
     if (is_worth_keeping(&near))
         keep(&near, object);
     return near.alive && has_habit(&near);
 }
 
+/* What std::make_shared makes begins with a control block: its class is found, in stripped programs
+ * too, by the vtable's word before the first, which leads to the type_info, and that one's second,
+ * to the name (Itanium C++ ABI). */
+static bool is_shared(const struct object *object)
+{
+    uint64_t type, name, words[8] = {0};
+    if (object->first_word == 0 || object->first_word % sizeof type != 0 ||
+        !probe_word((const void *)(uintptr_t)(object->first_word - sizeof type), &type) ||
+        type % sizeof name != 0 ||
+        !probe_word((const void *)(uintptr_t)(type + sizeof name), &name))
+        return false;
+    for (size_t i = 0; i + 1 < sizeof words / sizeof *words; i++)
+        if (!probe_word((const void *)(uintptr_t)(name + i * sizeof *words), &words[i]))
+            break;
+    return text_find((const char *)words, "_Sp_counted_") != NULL ||
+           text_find((const char *)words, "__shared_ptr_") != NULL;
+}
+
 void note_users(const struct object *object)
 {
     struct use uses[OBJECT_USES];
     size_t count = use_users(object, uses, OBJECT_USES);
+    if (count == 0 || is_shared(object))
+        return;
     bool others = false;
     for (size_t i = 0; i < count; i++)
         others = (uses[i].thread != object->end_thread && consider(&uses[i], object)) || others;
