@@ -35,6 +35,7 @@ struct near {
     enum order order;
     bool alive;
     bool asleep; /* within a round */
+    bool ran;    /* it had a processor, or waited for one */
     bool held;   /* its frames and registers lead to the object, wherever it slept */
 };
 
@@ -150,7 +151,8 @@ static bool look(struct near *near, const struct thread *thread, const struct ob
     struct stack_held held = {.first = arena_first, .last = arena_last};
     const struct thread_block *block = thread->block;
     near->way = way_of_argument(thread, object);
-    if (block == NULL || !task_is_asleep(thread->tid) || !waiting_of(thread->tid, &waiting))
+    near->ran = !task_is_asleep(thread->tid);
+    if (block == NULL || near->ran || !waiting_of(thread->tid, &waiting))
         return false;
     struct thread_sleep sleep = block->sleep;
     stack_hold(&held, &stack, &sleep, waiting.address, waiting.pointer);
@@ -167,8 +169,7 @@ static bool look(struct near *near, const struct thread *thread, const struct ob
            use_rhythm_has(&near->rhythm, sleep_place(sleep.address, sleep.slot));
 }
 
-/* A thread that is just about to sleep, or to use the object, is so a moment later; who holds the
- * processor until then is told by its way alone. */
+/* A thread that is just about to sleep does so a moment later. */
 static bool look_often(struct near *near, const struct thread *thread, const struct object *object)
 {
     enum { TRIES = 3 };
@@ -197,10 +198,15 @@ static bool has_rhythm(const struct near *near)
            (near->rhythm.rounds > 0 && near->use.count >= USES_LEAST);
 }
 
-/* Worth a wait at exit: it may be back any moment. */
+static bool has_lasting_way(const struct near *near)
+{
+    return near->way > LATE_WAY_FRAME_POINTED;
+}
+
+/* It may be back any moment. */
 static bool is_about_to(const struct near *near)
 {
-    return near->alive && near->asleep && has_rhythm(near) && near->way > LATE_WAY_FRAME_POINTED;
+    return near->alive && near->asleep && has_rhythm(near) && has_lasting_way(near);
 }
 
 static enum order order_of(const struct near *near, const struct object *object)
@@ -280,7 +286,7 @@ static bool consider(const struct use *use, const struct object *object)
     near.order = order_of(&near, object);
     if (near.order == ORDER_BEFORE && !near.alive && thread->detached)
         return false;
-    if (near.alive && (has_rhythm(&near) || was_given(&near)) && may_look())
+    if (near.alive && may_look())
         near.asleep = look_often(&near, thread, object);
     if (is_worth_keeping(&near))
         keep(&near, object);
@@ -342,7 +348,7 @@ static void find_static_ways(void)
     for (uint32_t i = 0; i < near_count; i++) {
         struct near *near = &nears[i];
         const struct object *object = object_of_number(near->object);
-        if (near->asleep && near->way < LATE_WAY_STATIC && object != NULL &&
+        if ((near->asleep || near->ran) && near->way < LATE_WAY_STATIC && object != NULL &&
             object->address == near->address && static_points_to(near->use.caller, object))
             near->way = LATE_WAY_STATIC;
     }
@@ -353,10 +359,14 @@ static bool comes_back(const struct near *near)
     return is_about_to(near) && !went_on_without(near);
 }
 
+/* Worth a wait; one that ran may already be at it. */
 static bool may_come(const struct near *near)
 {
     const struct thread *thread = thread_of(near);
-    return comes_back(near) && thread != NULL && thread->state == THREAD_RUNNING;
+    bool runs =
+        near->ran && near->order != ORDER_BEFORE && has_habit(near) && has_lasting_way(near);
+    return thread != NULL && thread->state == THREAD_RUNNING && !went_on_without(near) &&
+           (is_about_to(near) || runs);
 }
 
 static void linger(void)
