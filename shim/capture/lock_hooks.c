@@ -63,12 +63,13 @@ static inline bool is_taken(int result)
         return real.name arguments;                                                                \
     }
 
-/* Of what nobody holds. */
+/* Of what nobody holds; a semaphore that was had tells. */
 #define TELL_HOOK(name, parameters, arguments, object)                                             \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         LOOK(object, name)                                                                         \
         real_need();                                                                               \
+        event_was_told(object);                                                                    \
         return real.name arguments;                                                                \
     }
 
@@ -79,6 +80,7 @@ static inline bool is_taken(int result)
     {                                                                                              \
         struct thread_wait before;                                                                 \
         LOOK(object, name)                                                                         \
+        event_told(taken);                                                                         \
         if (IS_MUTEX(taken)) {                                                                     \
             LOOK(taken, name)                                                                      \
         }                                                                                          \
@@ -92,6 +94,7 @@ static inline bool is_taken(int result)
         int result = real.name arguments;                                                          \
         wait_end(wait, &before);                                                                   \
         event_touch_end(touch);                                                                    \
+        event_was_told(object);                                                                    \
         if (IS_MUTEX(taken)) /* which it took at its end */                                        \
             event_touched(taken, USE_LOCK, #name, CALLER_HERE());                                  \
         return result;                                                                             \
@@ -103,6 +106,7 @@ static inline bool is_taken(int result)
         LOOK(object, name)                                                                         \
         real_need();                                                                               \
         wait_note_signal(object);                                                                  \
+        event_told(object);                                                                        \
         return real.name arguments;                                                                \
     }
 

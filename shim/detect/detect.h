@@ -9,7 +9,6 @@
 #include "registry/descriptor.h"
 #include "registry/destroyed_lock.h"
 #include "registry/library.h"
-#include "registry/order.h"
 #include "registry/static_object.h"
 #include "registry/touch.h"
 #include "registry/use.h"
@@ -152,6 +151,8 @@ enum late_way { /* by which it still comes to the object */
                 LATE_WAY_POINTED, /* what its start argument points to */
                 LATE_WAY_ARGUMENT,
 };
+/* Whether something seen orders the thread's last use before the destruction. */
+enum late_order { LATE_ORDER_UNKNOWN, LATE_ORDER_NONE, LATE_ORDER_BEFORE };
 struct late_thread {
     const struct thread *thread;
     const struct object *object;
@@ -161,7 +162,7 @@ struct late_thread {
     bool ended;      /* before the destruction */
     bool given;      /* with its start argument */
     enum late_way way;
-    enum order order;
+    enum late_order order;
     uint32_t now; /* kept stack: where it slept */
     bool imminent;
 };

@@ -44,10 +44,11 @@ static void write_evidence(struct text *text, const struct late_thread *late)
                  "uses");
     if (way != NULL)
         text_format(text, "; %s", way);
-    if (late->order == ORDER_BEFORE && !late->ended)
-        text_add(text, "; its last use is ordered before the destruction, as by a lock that both "
-                       "took, but nothing that was seen keeps it from the next");
-    else if (late->order == ORDER_NONE)
+    if (late->order == LATE_ORDER_BEFORE)
+        text_add(text,
+                 "; a lock that both have had since its last use may be how the destroyer knows "
+                 "that it is done, or chance");
+    else if (late->order == LATE_ORDER_NONE)
         text_add(text, "; nothing seen orders its last use before the destruction");
 }
 

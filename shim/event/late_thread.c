@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/probe.h"
 #include "base/system.h"
+#include "registry/held_lock.h"
 #include "registry/phase.h"
 #include "registry/sleep.h"
 #include "registry/static_symbols.h"
@@ -32,7 +33,7 @@ struct near {
     struct use_rhythm rhythm;
     uint32_t now; /* kept stack: where it slept */
     enum late_way way;
-    enum order order;
+    enum late_order order;
     bool alive;
     bool asleep; /* within a round */
     bool ran;    /* it had a processor, or waited for one */
@@ -209,11 +210,23 @@ static bool is_about_to(const struct near *near)
     return near->alive && near->asleep && has_rhythm(near) && has_lasting_way(near);
 }
 
-static enum order order_of(const struct near *near, const struct object *object)
+/* Locks that the thread has released since its last use of the object, and conditions and
+ * semaphores by which it told others: if the destroyer has had one of these, or was told by it, it
+ * may know that the thread is done. When it had it is not known, so this errs towards order; so it
+ * does where the thread has released more than are kept. */
+static enum late_order order_of(const struct near *near, const struct thread *thread,
+                                const struct object *object)
 {
-    return order_between == NULL ? ORDER_UNKNOWN
-                                 : order_between(near->thread, near->use.last_ticks,
-                                                 object->end_thread, object->end_ticks);
+    const struct thread_block *block = thread->block, *own = guard.block;
+    if (!near->alive || block == NULL || own == NULL)
+        return LATE_ORDER_UNKNOWN;
+    uint32_t releases = block->releases, count = releases - near->rhythm.releases;
+    for (uint32_t i = 1; i <= count && i <= THREAD_RELEASES; i++) {
+        uintptr_t released = block->released[(releases - i) % THREAD_RELEASES];
+        if (!is_in(released, object) && held_lock_was_taken(own, released))
+            return LATE_ORDER_BEFORE;
+    }
+    return count > THREAD_RELEASES ? LATE_ORDER_BEFORE : LATE_ORDER_NONE;
 }
 
 static const struct thread *thread_of(const struct near *near)
@@ -233,8 +246,8 @@ static bool is_worse(const struct near *left, const struct near *right)
     bool one = is_about_to(left), other = is_about_to(right);
     if (one != other)
         return one;
-    if ((left->order == ORDER_BEFORE) != (right->order == ORDER_BEFORE))
-        return right->order == ORDER_BEFORE;
+    if ((left->order == LATE_ORDER_BEFORE) != (right->order == LATE_ORDER_BEFORE))
+        return right->order == LATE_ORDER_BEFORE;
     if (left->alive != right->alive)
         return left->alive;
     return left->way > right->way;
@@ -265,7 +278,7 @@ static void keep(const struct near *near, const struct object *object)
 /* What a lock has ordered is done, unless the thread is about to come back all the same. */
 static bool is_worth_keeping(const struct near *near)
 {
-    if (near->order == ORDER_BEFORE && near->alive)
+    if (near->order == LATE_ORDER_BEFORE && near->alive)
         return near->asleep;
     return has_habit(near) || near->held;
 }
@@ -283,8 +296,8 @@ static bool consider(const struct use *use, const struct object *object)
     near.alive = thread->state == THREAD_RUNNING;
     if (!near.alive && thread->joined)
         return false;
-    near.order = order_of(&near, object);
-    if (near.order == ORDER_BEFORE && !near.alive && thread->detached)
+    near.order = order_of(&near, thread, object);
+    if (!near.alive && thread->detached)
         return false;
     if (near.alive && may_look())
         near.asleep = look_often(&near, thread, object);
@@ -364,7 +377,7 @@ static bool may_come(const struct near *near)
 {
     const struct thread *thread = thread_of(near);
     bool runs =
-        near->ran && near->order != ORDER_BEFORE && has_habit(near) && has_lasting_way(near);
+        near->ran && near->order != LATE_ORDER_BEFORE && has_habit(near) && has_lasting_way(near);
     return thread != NULL && thread->state == THREAD_RUNNING && !went_on_without(near) &&
            (is_about_to(near) || runs);
 }
@@ -419,11 +432,11 @@ void tell_late_threads(void)
     find_static_ways();
     linger();
     for (uint32_t i = 0; i < near_count; i++)
-        if (comes_back(&nears[i]) && nears[i].order != ORDER_BEFORE)
+        if (comes_back(&nears[i]) && nears[i].order != LATE_ORDER_BEFORE)
             tell(&nears[i], true);
     for (uint32_t i = 0; i < near_count; i++)
         if (comes_back(&nears[i]) || was_left(&nears[i]) ||
-            (nears[i].order == ORDER_NONE && !went_on_without(&nears[i])))
+            (nears[i].order == LATE_ORDER_NONE && !went_on_without(&nears[i])))
             tell(&nears[i], false);
 }
 

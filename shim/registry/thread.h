@@ -88,10 +88,11 @@ enum held_how { HELD_MUTEX, HELD_READ, HELD_WRITE, HELD_SPIN };
 
 /* A lock that the thread has taken: see held_lock.h. */
 struct held_lock {
-    uintptr_t address; /* 0: none */
+    uintptr_t address; /* 0: none; with HELD_LOCK_RELEASED set: it was released */
     uint64_t call;
 };
 #define THREAD_LOCKS 64
+#define THREAD_RELEASES 8
 
 /* Locks in enum lock_sort's order. */
 enum wait_for {
@@ -222,6 +223,9 @@ struct thread_block {
     char *signal_stack;
     struct thread_call call;
     struct held_lock locks[THREAD_LOCKS];
+    /* What it has last released, or told others by, and how often that was. */
+    uintptr_t released[THREAD_RELEASES];
+    uint32_t releases;
     uint32_t lock_sites;     /* call paths that may still be looked for */
     uint64_t lock_sites_now; /* coarse milliseconds at the last look */
     struct thread_wait wait;

@@ -98,9 +98,11 @@ static void note_place(struct use_rhythm *rhythm, uint32_t place)
         }
 }
 
-static void note_rhythm(struct use_rhythm *rhythm, const struct thread_sleep *sleep)
+static void note_rhythm(struct use_rhythm *rhythm, const struct thread_block *block)
 {
+    const struct thread_sleep *sleep = &block->sleep;
     uint32_t count = sleep->count - rhythm->waits;
+    rhythm->releases = block->releases;
     if (count == 0)
         return;
     rhythm->rounds++;
@@ -141,7 +143,7 @@ bool use_note_again(const void *address, enum use_source source, struct caller c
     use->count++;
     use->sources |= UINT32_C(1) << source;
     use->last_ticks = clock_ticks();
-    note_rhythm(&of->rhythms[recent->place], &block->sleep);
+    note_rhythm(&of->rhythms[recent->place], block);
     return true;
 }
 
@@ -163,7 +165,7 @@ void use_note(struct object *object, enum use_source source, const char *functio
     if (guard.block != NULL) {
         uintptr_t page = page_of(object->address);
         *recent_of(guard.block, page) = (struct recent_use){page, object->address, of, place};
-        note_rhythm(&of->rhythms[use - of->uses], &guard.block->sleep);
+        note_rhythm(&of->rhythms[place], guard.block);
     }
     if (__builtin_expect(is_new_place(use, caller), 0)) {
         use->caller = caller.address;
