@@ -35,9 +35,10 @@ struct near {
     enum late_way way;
     enum late_order order;
     bool alive;
-    bool asleep; /* within a round */
-    bool ran;    /* it had a processor, or waited for one */
-    bool held;   /* its frames and registers lead to the object, wherever it slept */
+    bool asleep;  /* within a round */
+    bool listens; /* it waited for a condition */
+    bool ran;     /* it had a processor, or waited for one */
+    bool held;    /* its frames and registers lead to the object, wherever it slept */
 };
 
 #define NEARS 256
@@ -160,6 +161,7 @@ static bool look(struct near *near, const struct thread *thread, const struct ob
     if (!waiting_of(thread->tid, &after) || after.pointer != waiting.pointer ||
         after.address != waiting.address || block->sleep.count != sleep.count)
         return false;
+    near->listens = block->wait.what == WAIT_CONDITION;
     near->now = stack_keep_frames(stack.frames, stack.count);
     enum late_way way = way_of_frames(&held, object);
     near->held = held.exact && way == LATE_WAY_FRAME;
@@ -275,11 +277,12 @@ static void keep(const struct near *near, const struct object *object)
     lock_release(&nears_lock);
 }
 
-/* What a lock has ordered is done, unless the thread is about to come back all the same. */
+/* What a lock has ordered is done, unless the thread is about to come back all the same, and looks
+ * at nothing before that which others tell it. */
 static bool is_worth_keeping(const struct near *near)
 {
     if (near->order == LATE_ORDER_BEFORE && near->alive)
-        return near->asleep;
+        return near->asleep && !near->listens;
     return has_habit(near) || near->held;
 }
 
