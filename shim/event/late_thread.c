@@ -31,7 +31,8 @@ struct near {
     thread_reference thread;
     struct use use;
     struct use_rhythm rhythm;
-    uint32_t now; /* kept stack: where it slept */
+    uint32_t now;             /* kept stack: where it slept */
+    uint64_t destroyer_ticks; /* of the destroyer's last use of the object by a lock in it, or 0 */
     enum late_way way;
     enum late_order order;
     bool alive;
@@ -215,7 +216,8 @@ static bool is_about_to(const struct near *near)
 /* Locks that the thread has released since its last use of the object, and conditions and
  * semaphores by which it told others: if the destroyer has had one of these, or was told by it, it
  * may know that the thread is done. When it had it is not known, so this errs towards order; so it
- * does where the thread has released more than are kept. */
+ * does where the thread has released more than are kept. Who takes a lock in the object and then
+ * destroys it may be the last of those who leave it; or just its destructor. */
 static enum late_order order_of(const struct near *near, const struct thread *thread,
                                 const struct object *object)
 {
@@ -228,7 +230,9 @@ static enum late_order order_of(const struct near *near, const struct thread *th
         if (!is_in(released, object) && held_lock_was_taken(own, released))
             return LATE_ORDER_BEFORE;
     }
-    return count > THREAD_RELEASES ? LATE_ORDER_BEFORE : LATE_ORDER_NONE;
+    if (count > THREAD_RELEASES)
+        return LATE_ORDER_BEFORE;
+    return near->destroyer_ticks > near->use.last_ticks ? LATE_ORDER_UNKNOWN : LATE_ORDER_NONE;
 }
 
 static const struct thread *thread_of(const struct near *near)
@@ -287,11 +291,14 @@ static bool is_worth_keeping(const struct near *near)
 }
 
 /* One user of an object that another thread has destroyed. */
-static bool consider(const struct use *use, const struct object *object)
+static bool consider(const struct use *use, const struct object *object, uint64_t destroyer_ticks)
 {
     const struct thread *thread = thread_of_reference(use->thread);
-    struct near near = {
-        .object = object->number, .address = object->address, .thread = use->thread, .use = *use};
+    struct near near = {.object = object->number,
+                        .address = object->address,
+                        .thread = use->thread,
+                        .use = *use,
+                        .destroyer_ticks = destroyer_ticks};
     if (thread == NULL || thread == guard.thread ||
         !use_rhythm_of(object, use->thread, &near.rhythm) ||
         !(has_habit(&near) || was_given(&near)))
@@ -334,8 +341,15 @@ void note_users(const struct object *object)
     if (count == 0 || is_shared(object))
         return;
     bool others = false;
+    uint64_t destroyer_ticks = 0;
     for (size_t i = 0; i < count; i++)
-        others = (uses[i].thread != object->end_thread && consider(&uses[i], object)) || others;
+        if (uses[i].thread == object->end_thread &&
+            (uses[i].sources & UINT32_C(1) << USE_LOCK) != 0)
+            destroyer_ticks = uses[i].last_ticks;
+    for (size_t i = 0; i < count; i++)
+        others =
+            (uses[i].thread != object->end_thread && consider(&uses[i], object, destroyer_ticks)) ||
+            others;
     if (others && options->stall > 0 && phase_is_shutdown())
         system_sleep_ms((long)options->stall);
 }
