@@ -17,6 +17,13 @@ static inline struct thread_touch *kept(bool when, const void *lock, bool is_mut
                : NULL;
 }
 
+/* C11's and pthread's condition waits return why, a semaphore's sets errno. */
+static inline bool has_timed_out(int result, bool is_condition)
+{
+    return is_condition ? result == ETIMEDOUT || result == thrd_timedout
+                        : result != 0 && errno == ETIMEDOUT;
+}
+
 static inline bool is_taken(int result)
 {
     return __builtin_expect(result == 0, 1) || result == EOWNERDEAD;
@@ -95,6 +102,8 @@ static inline bool is_taken(int result)
         wait_end(wait, &before);                                                                   \
         event_touch_end(touch);                                                                    \
         event_was_told(object);                                                                    \
+        if (has_timed_out(result, IS_MUTEX(taken)))                                                \
+            event_pause_timed_out();                                                               \
         if (IS_MUTEX(taken)) /* which it took at its end */                                        \
             event_touched(taken, USE_LOCK, #name, CALLER_HERE());                                  \
         return result;                                                                             \

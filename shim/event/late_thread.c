@@ -37,7 +37,7 @@ struct near {
     enum late_order order;
     bool alive;
     bool asleep;  /* within a round */
-    bool listens; /* it waited for a condition */
+    bool listens; /* it waited for a condition or a semaphore */
     bool ran;     /* it had a processor, or waited for one */
     bool held;    /* its frames and registers lead to the object, wherever it slept */
 };
@@ -162,7 +162,7 @@ static bool look(struct near *near, const struct thread *thread, const struct ob
     if (!waiting_of(thread->tid, &after) || after.pointer != waiting.pointer ||
         after.address != waiting.address || block->sleep.count != sleep.count)
         return false;
-    near->listens = block->wait.what == WAIT_CONDITION;
+    near->listens = block->wait.what == WAIT_CONDITION || block->wait.what == WAIT_SEMAPHORE;
     near->now = stack_keep_frames(stack.frames, stack.count);
     enum late_way way = way_of_frames(&held, object);
     near->held = held.exact && way == LATE_WAY_FRAME;
@@ -282,11 +282,14 @@ static void keep(const struct near *near, const struct object *object)
 }
 
 /* What a lock has ordered is done, unless the thread is about to come back all the same, and looks
- * at nothing before that which others tell it. */
+ * at nothing before that which others tell it. Who only waits to be told, as a worker that is idle,
+ * may know that there is nothing left to do. */
 static bool is_worth_keeping(const struct near *near)
 {
     if (near->order == LATE_ORDER_BEFORE && near->alive)
         return near->asleep && !near->listens;
+    if (near->listens && !near->asleep)
+        return false;
     return has_habit(near) || near->held;
 }
 

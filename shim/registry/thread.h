@@ -137,7 +137,8 @@ struct thread_sleep {
     uintptr_t registers[SLEEP_REGISTERS];
     uintptr_t address, slot; /* of and in its return slot */
     /* Of calls that a thread pauses in between two pieces of work, also by earlier users of the
-     * block; where they were, and the count of then: of two that share an entry, the later. */
+     * block; where those that ended by themselves were, and the count of then: of two that share an
+     * entry, the later. */
     uint32_t count;
     struct sleep_place {
         uint32_t place, count;

@@ -122,7 +122,8 @@ static void who_ended_leaves_first(void **state)
 static __attribute__((noinline)) uint32_t pause_here(void)
 {
     sleep_note(guard.block, (uintptr_t)__builtin_frame_address(0));
-    sleep_count(&guard.block->sleep);
+    guard.block->sleep.count++;
+    sleep_timed_out(&guard.block->sleep, (uintptr_t)__builtin_frame_address(0));
     return sleep_place(guard.block->sleep.address, guard.block->sleep.slot);
 }
 
