@@ -271,6 +271,8 @@ static void look_at_polled(const struct pollfd *watched, nfds_t count, int ready
             event_wait_begin(watched, NULL, NULL, size, #name, CALLER_HERE());                     \
         int ready = real.name arguments;                                                           \
         event_wait_end(call);                                                                      \
+        if (ready == 0)                                                                            \
+            event_pause_timed_out();                                                               \
         if (__builtin_expect(ready < 0, 0) && errno == EFAULT)                                     \
             ask(watched, #name, CALLER_HERE());                                                    \
         else if (ready > 0 && guard_active)                                                        \
@@ -309,6 +311,8 @@ EXPORT int epoll_wait(int descriptor, struct epoll_event *events, int room, int 
     event_pauses();
     struct descriptor_use use = event_use_begin(descriptor, "epoll_wait", CALLER_HERE());
     int ready = real.epoll_wait(descriptor, events, room, timeout);
+    if (ready == 0)
+        event_pause_timed_out();
     event_use_end(&use, ready < 0, true, "epoll_wait", CALLER_HERE());
     after_epoll(events, room, ready, "epoll_wait", CALLER_HERE());
     return ready;
@@ -322,6 +326,8 @@ EXPORT int epoll_pwait(int descriptor, struct epoll_event *events, int room, int
     event_pauses();
     struct descriptor_use use = event_use_begin(descriptor, "epoll_pwait", CALLER_HERE());
     int ready = real.epoll_pwait(descriptor, events, room, timeout, mask);
+    if (ready == 0)
+        event_pause_timed_out();
     event_use_end(&use, ready < 0, true, "epoll_pwait", CALLER_HERE());
     after_epoll(events, room, ready, "epoll_pwait", CALLER_HERE());
     return ready;

@@ -17,6 +17,13 @@ static inline struct thread_touch *kept(bool when, const void *lock, bool is_mut
                : NULL;
 }
 
+/* C11's and pthread's condition waits return why, a semaphore's sets errno. */
+static inline bool has_timed_out(int result, bool is_condition)
+{
+    return is_condition ? result == ETIMEDOUT || result == thrd_timedout
+                        : result != 0 && errno == ETIMEDOUT;
+}
+
 static inline bool is_taken(int result)
 {
     return __builtin_expect(result == 0, 1) || result == EOWNERDEAD;
@@ -25,9 +32,12 @@ static inline bool is_taken(int result)
 #define IS_MUTEX(lock) (LOCK_SORT(lock) == LOCK_MUTEX)
 #define WAIT_FOR(lock) wait_for_lock(LOCK_SORT(lock))
 
-#define LOOK(lock, name)                                                                           \
+#define LOOK_ALONE(lock, name)                                                                     \
     if (__builtin_expect(lock_is_suspicious(lock), 0))                                             \
-        event_lock_slow(lock, false, #name, CALLER_HERE());                                        \
+        event_lock_slow(lock, false, #name, CALLER_HERE());
+
+#define LOOK(lock, name)                                                                           \
+    LOOK_ALONE(lock, name)                                                                         \
     event_touched(lock, USE_LOCK, #name, CALLER_HERE());
 
 /* waits: or fails at once. */
@@ -50,21 +60,23 @@ static inline bool is_taken(int result)
         return result;                                                                             \
     }
 
+/* Who releases has taken: that was noted as a use. */
 #define RELEASE_HOOK(name, parameters, arguments, lock)                                            \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
-        LOOK(lock, name)                                                                           \
+        LOOK_ALONE(lock, name)                                                                     \
         real_need();                                                                               \
         event_lock_released(lock);                                                                 \
         return real.name arguments;                                                                \
     }
 
-/* Of what nobody holds. */
+/* Of what nobody holds; a semaphore that was had tells. */
 #define TELL_HOOK(name, parameters, arguments, object)                                             \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         LOOK(object, name)                                                                         \
         real_need();                                                                               \
+        event_was_told(object);                                                                    \
         return real.name arguments;                                                                \
     }
 
@@ -75,6 +87,7 @@ static inline bool is_taken(int result)
     {                                                                                              \
         struct thread_wait before;                                                                 \
         LOOK(object, name)                                                                         \
+        event_told(taken);                                                                         \
         if (IS_MUTEX(taken)) {                                                                     \
             LOOK(taken, name)                                                                      \
         }                                                                                          \
@@ -88,6 +101,9 @@ static inline bool is_taken(int result)
         int result = real.name arguments;                                                          \
         wait_end(wait, &before);                                                                   \
         event_touch_end(touch);                                                                    \
+        event_was_told(object);                                                                    \
+        if (has_timed_out(result, IS_MUTEX(taken)))                                                \
+            event_pause_timed_out();                                                               \
         if (IS_MUTEX(taken)) /* which it took at its end */                                        \
             event_touched(taken, USE_LOCK, #name, CALLER_HERE());                                  \
         return result;                                                                             \
@@ -99,6 +115,7 @@ static inline bool is_taken(int result)
         LOOK(object, name)                                                                         \
         real_need();                                                                               \
         wait_note_signal(object);                                                                  \
+        event_told(object);                                                                        \
         return real.name arguments;                                                                \
     }
 
@@ -206,13 +223,13 @@ WAITING_HOOK(pthread_rwlock_wrlock, pthread_rwlock_t, HELD_WRITE, pthread_rwlock
 
 #define SPIN_LOOK(lock, name)                                                                      \
     if (__builtin_expect(lock_spin_is_suspicious((const void *)lock), 0))                          \
-        event_lock_slow((const void *)lock, true, #name, CALLER_HERE());                           \
-    event_touched((const void *)lock, USE_LOCK, #name, CALLER_HERE());
+        event_lock_slow((const void *)lock, true, #name, CALLER_HERE());
 
 #define SPIN_HOOK(name)                                                                            \
     EXPORT int name(pthread_spinlock_t *lock)                                                      \
     {                                                                                              \
         SPIN_LOOK(lock, name)                                                                      \
+        event_touched((const void *)lock, USE_LOCK, #name, CALLER_HERE());                         \
         real_need();                                                                               \
         struct thread_touch *touch =                                                               \
             kept(event_destroying(), (const void *)lock, false, #name, CALLER_HERE());             \

@@ -19,7 +19,9 @@
         real_need();                                                                               \
         event_waited();                                                                            \
         event_pauses();                                                                            \
-        return real.name arguments;                                                                \
+        result ended = real.name arguments;                                                        \
+        event_pause_timed_out();                                                                   \
+        return ended;                                                                              \
     }
 
 typedef const struct timespec *span;
@@ -65,6 +67,8 @@ static bool has_kept(const fd_set *set, int count, uint64_t ticks)
         uint64_t ticks = clock_ticks();                                                            \
         int ready = real.name arguments;                                                           \
         event_wait_end(call);                                                                      \
+        if (ready == 0)                                                                            \
+            event_pause_timed_out();                                                               \
         if (ready > 0 && (has_kept(readable, count, ticks) || has_kept(writable, count, ticks) ||  \
                           has_kept(failed, count, ticks))) {                                       \
             errno = EBADF;                                                                         \

@@ -10,7 +10,6 @@
 #include "registry/destroyed_lock.h"
 #include "registry/library.h"
 #include "registry/need.h"
-#include "registry/order.h"
 #include "registry/static_object.h"
 #include "registry/thread_stack.h"
 #include "registry/touch.h"
@@ -166,6 +165,8 @@ enum late_way { /* by which it still comes to the object */
                 LATE_WAY_POINTED, /* what its start argument points to */
                 LATE_WAY_ARGUMENT,
 };
+/* Whether something seen orders the thread's last use before the destruction. */
+enum late_order { LATE_ORDER_UNKNOWN, LATE_ORDER_NONE, LATE_ORDER_BEFORE };
 struct late_thread {
     const struct thread *thread;
     const struct object *object;
@@ -173,8 +174,9 @@ struct late_thread {
     uint32_t rounds; /* uses with a wait since the one before */
     bool asleep;     /* at the destruction, in a call with a timeout, where it is between uses */
     bool ended;      /* before the destruction */
+    bool given;      /* with its start argument */
     enum late_way way;
-    enum order order;
+    enum late_order order;
     uint32_t now; /* kept stack: where it slept */
     bool imminent;
 };

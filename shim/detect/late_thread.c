@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "detect/detect.h"
 
-static void write_sources(struct text *text, const struct use *use)
+static void write_sources(struct text *text, const struct use *use, bool given)
 {
-    text_format(text, "it was seen to use the object %u time%s", use->count,
-                use->count == 1 ? "" : "s");
+    if (given)
+        text_add(text, "it was given the object, or a way to it, at its start; ");
+    text_format(text, "it was seen to use the object %u time%s", use->count - given,
+                use->count - given == 1 ? "" : "s");
     if (use->function != NULL)
         text_format(text, ", by %s()", use->function);
 }
@@ -33,7 +35,7 @@ static const char *way_name(enum late_way way)
 static void write_evidence(struct text *text, const struct late_thread *late)
 {
     const char *way = way_name(late->way);
-    write_sources(text, &late->use);
+    write_sources(text, &late->use, late->given);
     if (late->rounds > 0)
         text_format(text, ", in %u rounds with a wait between them", late->rounds);
     if (late->asleep)
@@ -42,7 +44,11 @@ static void write_evidence(struct text *text, const struct late_thread *late)
                  "uses");
     if (way != NULL)
         text_format(text, "; %s", way);
-    if (late->order == ORDER_NONE)
+    if (late->order == LATE_ORDER_BEFORE)
+        text_add(text,
+                 "; a lock that both have had since its last use may be how the destroyer knows "
+                 "that it is done, or chance");
+    else if (late->order == LATE_ORDER_NONE)
         text_add(text, "; nothing seen orders its last use before the destruction");
 }
 

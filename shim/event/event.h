@@ -106,11 +106,17 @@ static inline __attribute__((always_inline)) void event_waited(void)
     if (__builtin_expect(atomic_load_explicit(&block->held, memory_order_relaxed) != 0, 0))
         event_held_slow();
 }
-/* After that: the call is one in which threads pause, for a time or until they are told. */
+/* After that: the call is one in which threads pause, for a time or until they are told. And after
+ * the call, if that ended by itself. */
 static inline void event_pauses(void)
 {
     if (guard.block != NULL)
-        sleep_count(&guard.block->sleep);
+        guard.block->sleep.count++;
+}
+static inline __attribute__((always_inline)) void event_pause_timed_out(void)
+{
+    if (guard.block != NULL)
+        sleep_timed_out(&guard.block->sleep, GUARD_FRAME);
 }
 /* Tries to resize a guarded object where it is. */
 bool event_resize(struct object *object, size_t size);

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/probe.h"
 #include "base/system.h"
+#include "registry/held_lock.h"
 #include "registry/phase.h"
 #include "registry/sleep.h"
 #include "registry/static_symbols.h"
@@ -30,10 +31,15 @@ struct near {
     thread_reference thread;
     struct use use;
     struct use_rhythm rhythm;
-    uint32_t now; /* kept stack: where it slept */
+    uint32_t now;             /* kept stack: where it slept */
+    uint64_t destroyer_ticks; /* of the destroyer's last use of the object by a lock in it, or 0 */
     enum late_way way;
-    enum order order;
-    bool asleep, alive;
+    enum late_order order;
+    bool alive;
+    bool asleep;  /* within a round */
+    bool listens; /* it waited for a condition or a semaphore */
+    bool ran;     /* it had a processor, or waited for one */
+    bool held;    /* its frames and registers lead to the object, wherever it slept */
 };
 
 #define NEARS 256
@@ -41,15 +47,16 @@ static struct near nears[NEARS];
 static uint32_t near_count, next_near;
 static struct lock nears_lock;
 
-/* Looks at threads outside of the shutdown phase: so many at once, and one more every so often. */
-enum { LOOKS = 64, LOOK_EVERY_MS = 10 };
+/* Looks at threads: so many at once, and one more every so often. One takes some tens of
+ * microseconds. */
+enum { LOOKS = 256, LOOK_EVERY_MS = 10, LOOK_EVERY_MS_IN_SHUTDOWN = 1 };
 static _Atomic uint32_t looks_left = LOOKS;
 static _Atomic uint64_t looks_ticks;
 
 static const struct options *options;
 
 /* Uses that make a habit. */
-enum { ROUNDS_LEAST = 2, USES_LEAST = 8 };
+enum { ROUNDS_LEAST = 2, USES_LEAST = 4 };
 
 void late_threads_start(const struct options *given)
 {
@@ -58,10 +65,9 @@ void late_threads_start(const struct options *given)
 
 static bool may_look(void)
 {
-    if (phase_is_shutdown())
-        return true;
+    uint64_t every = phase_is_shutdown() ? LOOK_EVERY_MS_IN_SHUTDOWN : LOOK_EVERY_MS;
     uint64_t now = clock_ticks(), before = atomic_load(&looks_ticks);
-    uint64_t periods = clock_nanoseconds_between(before, now) / (LOOK_EVERY_MS * UINT64_C(1000000));
+    uint64_t periods = clock_nanoseconds_between(before, now) / (every * 1000000);
     if (periods > 0 && atomic_compare_exchange_strong(&looks_ticks, &before, now)) {
         uint32_t left = atomic_load(&looks_left);
         atomic_store(&looks_left, periods > LOOKS - left ? LOOKS : left + (uint32_t)periods);
@@ -148,23 +154,26 @@ static bool look(struct near *near, const struct thread *thread, const struct ob
     struct stack_held held = {.first = arena_first, .last = arena_last};
     const struct thread_block *block = thread->block;
     near->way = way_of_argument(thread, object);
-    if (block == NULL || !task_is_asleep(thread->tid) || !waiting_of(thread->tid, &waiting))
+    near->ran = !task_is_asleep(thread->tid);
+    if (block == NULL || near->ran || !waiting_of(thread->tid, &waiting))
         return false;
     struct thread_sleep sleep = block->sleep;
     stack_hold(&held, &stack, &sleep, waiting.address, waiting.pointer);
     if (!waiting_of(thread->tid, &after) || after.pointer != waiting.pointer ||
         after.address != waiting.address || block->sleep.count != sleep.count)
         return false;
+    near->listens = block->wait.what == WAIT_CONDITION || block->wait.what == WAIT_SEMAPHORE;
     near->now = stack_keep_frames(stack.frames, stack.count);
+    enum late_way way = way_of_frames(&held, object);
+    near->held = held.exact && way == LATE_WAY_FRAME;
     if (near->way == LATE_WAY_NONE)
-        near->way = way_of_frames(&held, object);
+        near->way = way;
     return held.exact && waiting_has_end(&waiting) && !waits_for_lock(block) &&
            sleep.count - near->rhythm.waits <= near->rhythm.gap &&
            use_rhythm_has(&near->rhythm, sleep_place(sleep.address, sleep.slot));
 }
 
-/* A thread that is just about to sleep, or to use the object, is so a moment later; who holds the
- * processor until then is told by its way alone. */
+/* A thread that is just about to sleep does so a moment later. */
 static bool look_often(struct near *near, const struct thread *thread, const struct object *object)
 {
     enum { TRIES = 3 };
@@ -179,6 +188,13 @@ static bool has_habit(const struct near *near)
     return near->rhythm.rounds >= ROUNDS_LEAST || near->use.count >= USES_LEAST;
 }
 
+/* It was given the object at its start, or a way to it, and may use it in ways that are not seen.
+ */
+static bool was_given(const struct near *near)
+{
+    return (near->use.sources & UINT32_C(1) << USE_ARGUMENT) != 0;
+}
+
 /* It has come back between two pauses: twice, or once with many uses. */
 static bool has_rhythm(const struct near *near)
 {
@@ -186,18 +202,37 @@ static bool has_rhythm(const struct near *near)
            (near->rhythm.rounds > 0 && near->use.count >= USES_LEAST);
 }
 
-/* Worth a wait at exit: it may be back any moment. */
-static bool is_about_to(const struct near *near)
+static bool has_lasting_way(const struct near *near)
 {
-    return near->alive && near->asleep && has_rhythm(near) && near->order != ORDER_BEFORE &&
-           near->way > LATE_WAY_FRAME_POINTED;
+    return near->way > LATE_WAY_FRAME_POINTED;
 }
 
-static enum order order_of(const struct near *near, const struct object *object)
+/* It may be back any moment. */
+static bool is_about_to(const struct near *near)
 {
-    return order_between == NULL ? ORDER_UNKNOWN
-                                 : order_between(near->thread, near->use.last_ticks,
-                                                 object->end_thread, object->end_ticks);
+    return near->alive && near->asleep && has_rhythm(near) && has_lasting_way(near);
+}
+
+/* Locks that the thread has released since its last use of the object, and conditions and
+ * semaphores by which it told others: if the destroyer has had one of these, or was told by it, it
+ * may know that the thread is done. When it had it is not known, so this errs towards order; so it
+ * does where the thread has released more than are kept. Who takes a lock in the object and then
+ * destroys it may be the last of those who leave it; or just its destructor. */
+static enum late_order order_of(const struct near *near, const struct thread *thread,
+                                const struct object *object)
+{
+    const struct thread_block *block = thread->block, *own = guard.block;
+    if (!near->alive || block == NULL || own == NULL)
+        return LATE_ORDER_UNKNOWN;
+    uint32_t releases = block->releases, count = releases - near->rhythm.releases;
+    for (uint32_t i = 1; i <= count && i <= THREAD_RELEASES; i++) {
+        uintptr_t released = block->released[(releases - i) % THREAD_RELEASES];
+        if (!is_in(released, object) && held_lock_was_taken(own, released))
+            return LATE_ORDER_BEFORE;
+    }
+    if (count > THREAD_RELEASES)
+        return LATE_ORDER_BEFORE;
+    return near->destroyer_ticks > near->use.last_ticks ? LATE_ORDER_UNKNOWN : LATE_ORDER_NONE;
 }
 
 static const struct thread *thread_of(const struct near *near)
@@ -214,8 +249,11 @@ static uintptr_t entry_of(const struct near *near)
 /* The one that is told of two which tell the same: of the same thread function and birth site. */
 static bool is_worse(const struct near *left, const struct near *right)
 {
-    if (is_about_to(left) != is_about_to(right))
-        return is_about_to(left);
+    bool one = is_about_to(left), other = is_about_to(right);
+    if (one != other)
+        return one;
+    if ((left->order == LATE_ORDER_BEFORE) != (right->order == LATE_ORDER_BEFORE))
+        return right->order == LATE_ORDER_BEFORE;
     if (left->alive != right->alive)
         return left->alive;
     return left->way > right->way;
@@ -243,34 +281,78 @@ static void keep(const struct near *near, const struct object *object)
     lock_release(&nears_lock);
 }
 
+/* What a lock has ordered is done, unless the thread is about to come back all the same, and looks
+ * at nothing before that which others tell it. Who only waits to be told, as a worker that is idle,
+ * may know that there is nothing left to do. */
+static bool is_worth_keeping(const struct near *near)
+{
+    if (near->order == LATE_ORDER_BEFORE && near->alive)
+        return near->asleep && !near->listens;
+    if (near->listens && !near->asleep)
+        return false;
+    return has_habit(near) || near->held;
+}
+
 /* One user of an object that another thread has destroyed. */
-static bool consider(const struct use *use, const struct object *object)
+static bool consider(const struct use *use, const struct object *object, uint64_t destroyer_ticks)
 {
     const struct thread *thread = thread_of_reference(use->thread);
-    struct near near = {
-        .object = object->number, .address = object->address, .thread = use->thread, .use = *use};
+    struct near near = {.object = object->number,
+                        .address = object->address,
+                        .thread = use->thread,
+                        .use = *use,
+                        .destroyer_ticks = destroyer_ticks};
     if (thread == NULL || thread == guard.thread ||
-        !use_rhythm_of(object, use->thread, &near.rhythm) || !has_habit(&near))
+        !use_rhythm_of(object, use->thread, &near.rhythm) ||
+        !(has_habit(&near) || was_given(&near)))
         return false;
     near.alive = thread->state == THREAD_RUNNING;
     if (!near.alive && thread->joined)
         return false;
-    near.order = order_of(&near, object);
-    if (near.order == ORDER_BEFORE && (near.alive || thread->detached))
+    near.order = order_of(&near, thread, object);
+    if (!near.alive && thread->detached)
         return false;
     if (near.alive && may_look())
         near.asleep = look_often(&near, thread, object);
-    keep(&near, object);
-    return near.alive;
+    if (is_worth_keeping(&near))
+        keep(&near, object);
+    return near.alive && has_habit(&near);
+}
+
+/* What std::make_shared makes begins with a control block: its class is found, in stripped programs
+ * too, by the vtable's word before the first, which leads to the type_info, and that one's second,
+ * to the name (Itanium C++ ABI). */
+static bool is_shared(const struct object *object)
+{
+    uint64_t type, name, words[8] = {0};
+    if (object->first_word == 0 || object->first_word % sizeof type != 0 ||
+        !probe_word((const void *)(uintptr_t)(object->first_word - sizeof type), &type) ||
+        type % sizeof name != 0 ||
+        !probe_word((const void *)(uintptr_t)(type + sizeof name), &name))
+        return false;
+    for (size_t i = 0; i + 1 < sizeof words / sizeof *words; i++)
+        if (!probe_word((const void *)(uintptr_t)(name + i * sizeof *words), &words[i]))
+            break;
+    return text_find((const char *)words, "_Sp_counted_") != NULL ||
+           text_find((const char *)words, "__shared_ptr_") != NULL;
 }
 
 void note_users(const struct object *object)
 {
     struct use uses[OBJECT_USES];
     size_t count = use_users(object, uses, OBJECT_USES);
+    if (count == 0 || is_shared(object))
+        return;
     bool others = false;
+    uint64_t destroyer_ticks = 0;
     for (size_t i = 0; i < count; i++)
-        others = (uses[i].thread != object->end_thread && consider(&uses[i], object)) || others;
+        if (uses[i].thread == object->end_thread &&
+            (uses[i].sources & UINT32_C(1) << USE_LOCK) != 0)
+            destroyer_ticks = uses[i].last_ticks;
+    for (size_t i = 0; i < count; i++)
+        others =
+            (uses[i].thread != object->end_thread && consider(&uses[i], object, destroyer_ticks)) ||
+            others;
     if (others && options->stall > 0 && phase_is_shutdown())
         system_sleep_ms((long)options->stall);
 }
@@ -299,17 +381,25 @@ static void find_static_ways(void)
     for (uint32_t i = 0; i < near_count; i++) {
         struct near *near = &nears[i];
         const struct object *object = object_of_number(near->object);
-        if (near->asleep && near->way < LATE_WAY_STATIC && object != NULL &&
+        if ((near->asleep || near->ran) && near->way < LATE_WAY_STATIC && object != NULL &&
             object->address == near->address && static_points_to(near->use.caller, object))
             near->way = LATE_WAY_STATIC;
     }
 }
 
+static bool comes_back(const struct near *near)
+{
+    return is_about_to(near) && !went_on_without(near);
+}
+
+/* Worth a wait; one that ran may already be at it. */
 static bool may_come(const struct near *near)
 {
     const struct thread *thread = thread_of(near);
-    return is_about_to(near) && thread != NULL && thread->state == THREAD_RUNNING &&
-           !went_on_without(near);
+    bool runs =
+        near->ran && near->order != LATE_ORDER_BEFORE && has_habit(near) && has_lasting_way(near);
+    return thread != NULL && thread->state == THREAD_RUNNING && !went_on_without(near) &&
+           (is_about_to(near) || runs);
 }
 
 static void linger(void)
@@ -336,6 +426,7 @@ static void tell(const struct near *near, bool imminent)
                                      .rounds = near->rhythm.rounds,
                                      .asleep = near->asleep,
                                      .ended = !near->alive,
+                                     .given = was_given(near),
                                      .way = near->way,
                                      .order = near->order,
                                      .now = near->now,
@@ -361,10 +452,11 @@ void tell_late_threads(void)
     find_static_ways();
     linger();
     for (uint32_t i = 0; i < near_count; i++)
-        if (is_about_to(&nears[i]) && !went_on_without(&nears[i]))
+        if (comes_back(&nears[i]) && nears[i].order != LATE_ORDER_BEFORE)
             tell(&nears[i], true);
     for (uint32_t i = 0; i < near_count; i++)
-        if (nears[i].order == ORDER_NONE || was_left(&nears[i]))
+        if (comes_back(&nears[i]) || was_left(&nears[i]) ||
+            (nears[i].order == LATE_ORDER_NONE && !went_on_without(&nears[i])))
             tell(&nears[i], false);
 }
 

@@ -41,6 +41,18 @@ static inline __attribute__((always_inline)) void event_lock_released(const void
         held_lock_remove(block, address);
 }
 
+/* The calling thread wakes others by what is no lock that it holds, or was woken by it. */
+static inline void event_told(const void *address)
+{
+    if (__builtin_expect(guard.block != NULL && guard.inside == 0, 1))
+        held_lock_tell(guard.block, address);
+}
+static inline void event_was_told(const void *address)
+{
+    if (__builtin_expect(guard.block != NULL && guard.inside == 0, 1))
+        held_lock_was_told(guard.block, address);
+}
+
 /* A lock is about to be destroyed by that call. True: tell when it was. */
 bool event_lock_destroying(const void *address, enum lock_sort sort, const char *function,
                            struct caller caller);

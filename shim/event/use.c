@@ -10,6 +10,8 @@
 void event_touched_slow(const void *address, enum use_source source, const char *function,
                         struct caller caller)
 {
+    if (use_note_again(address, source, caller))
+        return;
     struct object *object = arena_object(address);
     if (object == NULL || atomic_load(&object->state) != OBJECT_LIVE || !guard_enter())
         return;

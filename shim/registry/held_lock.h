@@ -1,4 +1,4 @@
-/* Held lock: which locks a thread holds. Written by the thread itself with
+/* Held lock: which locks a thread holds, or held. Written by the thread itself with
  * plain stores, read by any thread: so what stands here is only what was noted. A lock may have
  * been handed to another thread, or left by a longjmp: libc's own record in the lock has the last
  * word. No locks of ours, any context. */
@@ -33,13 +33,41 @@ held_lock_add(struct thread_block *block, const void *address, enum held_how how
     __atomic_store_n(&lock->address, (uintptr_t)address, __ATOMIC_RELEASE);
 }
 
+/* Locks lie at multiples of four. */
+#define HELD_LOCK_RELEASED 1
+
+/* `block` tells other threads by it that they may go on: a lock that is released, a condition that
+ * is signalled, a semaphore that is posted. */
+static inline __attribute__((always_inline)) void held_lock_tell(struct thread_block *block,
+                                                                 const void *address)
+{
+    block->released[block->releases++ % THREAD_RELEASES] = (uintptr_t)address;
+}
+
 /* `block` is about to release it: before the real call, after which the lock may be gone. */
 static inline __attribute__((always_inline)) void held_lock_remove(struct thread_block *block,
                                                                    const void *address)
 {
     struct held_lock *lock = &block->locks[held_lock_place(address)];
     if (__builtin_expect(lock->address == (uintptr_t)address, 1))
-        __atomic_store_n(&lock->address, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&lock->address, (uintptr_t)address | HELD_LOCK_RELEASED, __ATOMIC_RELAXED);
+    held_lock_tell(block, address);
+}
+
+/* `block` was told by it, and holds nothing. */
+static inline void held_lock_was_told(struct thread_block *block, const void *address)
+{
+    struct held_lock *lock = &block->locks[held_lock_place(address)];
+    if (lock->address == 0 || (lock->address & HELD_LOCK_RELEASED) != 0)
+        __atomic_store_n(&lock->address, (uintptr_t)address | HELD_LOCK_RELEASED, __ATOMIC_RELAXED);
+}
+
+/* `block` has it, or had it, or was told by it, not so long ago that others have come to its place
+ * in the table. */
+static inline bool held_lock_was_taken(const struct thread_block *block, uintptr_t address)
+{
+    const struct held_lock *lock = &block->locks[held_lock_place((const void *)address)];
+    return (lock->address & ~(uintptr_t)HELD_LOCK_RELEASED) == address;
 }
 
 /* The thread holds it, by libc's record in the lock's memory, as far as there is one: a rwlock does

@@ -39,12 +39,13 @@ static inline __attribute__((always_inline)) void sleep_note(struct thread_block
     sleep->slot = slot;
 }
 
-/* After sleep_note(): the call is one that a thread pauses in, not one that has work to wait for.
- */
-static inline void sleep_count(struct thread_sleep *sleep)
+/* The pause that the hook with that frame has counted ended by itself: nobody woke the thread. */
+static inline __attribute__((always_inline)) void sleep_timed_out(struct thread_sleep *sleep,
+                                                                  uintptr_t frame)
 {
-    uint32_t place = sleep_place(sleep->address, sleep->slot);
-    sleep->places[place >> 28 & (SLEEP_PLACES - 1)] = (struct sleep_place){place, ++sleep->count};
+    uintptr_t slot = frame + sizeof(void *);
+    uint32_t place = sleep_place(*(const uintptr_t *)slot, slot);
+    sleep->places[place >> 28 & (SLEEP_PLACES - 1)] = (struct sleep_place){place, sleep->count};
 }
 
 #endif

@@ -88,10 +88,11 @@ enum held_how { HELD_MUTEX, HELD_READ, HELD_WRITE, HELD_SPIN };
 
 /* A lock that the thread has taken: see held_lock.h. */
 struct held_lock {
-    uintptr_t address; /* 0: none */
+    uintptr_t address; /* 0: none; with HELD_LOCK_RELEASED set: it was released */
     uint64_t call;
 };
 #define THREAD_LOCKS 64
+#define THREAD_RELEASES 8
 
 /* Locks in enum lock_sort's order. */
 enum wait_for {
@@ -136,12 +137,22 @@ struct thread_sleep {
     uintptr_t registers[SLEEP_REGISTERS];
     uintptr_t address, slot; /* of and in its return slot */
     /* Of calls that a thread pauses in between two pieces of work, also by earlier users of the
-     * block; where they were, and the count of then: of two that share an entry, the later. */
+     * block; where those that ended by themselves were, and the count of then: of two that share an
+     * entry, the later. */
     uint32_t count;
     struct sleep_place {
         uint32_t place, count;
     } places[SLEEP_PLACES];
 };
+
+/* A use that the thread noted lately; see use.c. */
+struct recent_use {
+    uintptr_t page;    /* of the touch, which is in no other object, ever; 0: none */
+    uintptr_t address; /* of the object */
+    void *users;       /* of the object */
+    uint32_t place;    /* the thread's among them */
+};
+#define RECENT_USES 4
 
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
@@ -216,10 +227,14 @@ struct thread_block {
     char *signal_stack;
     struct thread_call call;
     struct held_lock locks[THREAD_LOCKS];
+    /* What it has last released, or told others by, and how often that was. */
+    uintptr_t released[THREAD_RELEASES];
+    uint32_t releases;
     uint32_t lock_sites;     /* call paths that may still be looked for */
     uint64_t lock_sites_now; /* coarse milliseconds at the last look */
     struct thread_wait wait;
     struct thread_sleep sleep;
+    struct recent_use recent_uses[RECENT_USES];
     struct close_run closes, probes; /* of descriptors */
     _Atomic uint32_t held;           /* a finding about descriptors waits: see event/held.c */
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */

@@ -98,9 +98,11 @@ static void note_place(struct use_rhythm *rhythm, uint32_t place)
         }
 }
 
-static void note_rhythm(struct use_rhythm *rhythm, const struct thread_sleep *sleep)
+static void note_rhythm(struct use_rhythm *rhythm, const struct thread_block *block)
 {
+    const struct thread_sleep *sleep = &block->sleep;
     uint32_t count = sleep->count - rhythm->waits;
+    rhythm->releases = block->releases;
     if (count == 0)
         return;
     rhythm->rounds++;
@@ -110,6 +112,39 @@ static void note_rhythm(struct use_rhythm *rhythm, const struct thread_sleep *sl
         if (sleep->places[i].place != 0 && sleep->places[i].count - rhythm->waits - 1 < count)
             note_place(rhythm, sleep->places[i].place);
     rhythm->waits = sleep->count;
+}
+
+/* An object has its pages for itself. */
+static uintptr_t page_of(uintptr_t address)
+{
+    return address / PAGE_SIZE;
+}
+
+static struct recent_use *recent_of(struct thread_block *block, uintptr_t page)
+{
+    return &block->recent_uses[page % RECENT_USES];
+}
+
+bool use_note_again(const void *address, enum use_source source, struct caller caller)
+{
+    struct thread_block *block = guard.block;
+    uintptr_t page = page_of((uintptr_t)address);
+    if (block == NULL || guard.inside != 0)
+        return false;
+    const struct recent_use *recent = recent_of(block, page);
+    struct users *of = recent->users;
+    if (recent->page != page || of->address != recent->address)
+        return false;
+    struct use *use = &of->uses[recent->place];
+    if (use->thread != block->reference)
+        return false;
+    if (use->caller != caller.address && (use->count & (use->count + 1)) == 0)
+        return false; /* it may be a new place */
+    use->count++;
+    use->sources |= UINT32_C(1) << source;
+    use->last_ticks = clock_ticks();
+    note_rhythm(&of->rhythms[recent->place], block);
+    return true;
 }
 
 void use_note(struct object *object, enum use_source source, const char *function,
@@ -126,8 +161,12 @@ void use_note(struct object *object, enum use_source source, const char *functio
     use->count++;
     use->sources |= UINT32_C(1) << source;
     use->last_ticks = now;
-    if (guard.block != NULL)
-        note_rhythm(&of->rhythms[use - of->uses], &guard.block->sleep);
+    uint32_t place = (uint32_t)(use - of->uses);
+    if (guard.block != NULL) {
+        uintptr_t page = page_of(object->address);
+        *recent_of(guard.block, page) = (struct recent_use){page, object->address, of, place};
+        note_rhythm(&of->rhythms[place], guard.block);
+    }
     if (__builtin_expect(is_new_place(use, caller), 0)) {
         use->caller = caller.address;
         use->function = function;

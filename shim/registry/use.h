@@ -37,9 +37,10 @@ void use_note(struct object *object, enum use_source source, const char *functio
 /* How a thread comes back to an object between the calls in which it waits. */
 #define USE_PLACES 8
 struct use_rhythm {
-    uint32_t rounds; /* touches with such a call since the one before */
-    uint32_t gap;    /* the most such calls between two touches */
-    uint32_t waits;  /* the thread's count of them (thread_sleep) at the last touch */
+    uint32_t rounds;   /* touches with such a call since the one before */
+    uint32_t gap;      /* the most such calls between two touches */
+    uint32_t releases; /* the thread's count of them (thread_block) at the last touch */
+    uint32_t waits;    /* the thread's count of them (thread_sleep) at the last touch */
     /* Where it waited between two touches: the first of sleep_place() that were seen. */
     uint32_t places[USE_PLACES];
 };
@@ -53,6 +54,10 @@ static inline bool use_rhythm_has(const struct use_rhythm *rhythm, uint32_t plac
             return true;
     return false;
 }
+
+/* The same of a touch of that address where the thread has noted one there lately, from the same
+ * place: some nanoseconds, without the guard. False: not noted. */
+bool use_note_again(const void *address, enum use_source source, struct caller caller);
 
 /* Copies the users of the object, at most `most`; returns how many. */
 size_t use_users(const struct object *object, struct use *uses, size_t most);

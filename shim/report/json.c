@@ -243,6 +243,7 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
                : finding->kind == KIND_USE_AFTER_CLOSE      ? "earlier_close"
                : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "holder_now"
                : finding->kind == KIND_DEATH_WHILE_NEEDED   ? "thread_now"
+               : finding->kind == KIND_LATE_THREAD          ? "sleep"
                                                             : "new_owner",
                named, MOMENT_OTHER);
     text_add(text, "}\n");

@@ -156,6 +156,59 @@ static void drain(bool timed)
     delete thing;
 }
 
+/* What all its workers use goes before they are told to stop, which they look at first. */
+struct Context {
+    std::mutex mutex;
+    std::condition_variable more, drained;
+    int tasks = 0, busy = 0;
+    bool stop = false;
+    Thing *thing = new Thing;
+};
+
+static void *work_in(void *argument)
+{
+    auto *context = static_cast<Context *>(argument);
+    std::unique_lock<std::mutex> lock(context->mutex);
+    while (!context->stop) {
+        context->more.wait_for(lock, milliseconds(1000),
+                               [context] { return context->stop || context->tasks > 0; });
+        for (; context->tasks > 0; context->drained.notify_all()) {
+            context->tasks--;
+            context->busy++;
+            lock.unlock();
+            context->thing->use();
+            lock.lock();
+            context->busy--;
+        }
+    }
+    return nullptr;
+}
+
+static void drain_first()
+{
+    auto *context = new Context;
+    pthread_t threads[3];
+    for (auto &thread : threads)
+        pthread_create(&thread, nullptr, work_in, context);
+    for (int round = 0; round < 6; round++) {
+        std::unique_lock<std::mutex> lock(context->mutex);
+        context->tasks = 6;
+        context->more.notify_all();
+        context->drained.wait(lock, [context] { return context->tasks + context->busy == 0; });
+        lock.unlock();
+        usleep(500);
+    }
+    delete context->thing;
+    {
+        std::lock_guard<std::mutex> lock(context->mutex);
+        context->stop = true;
+    }
+    context->more.notify_all();
+    for (auto &thread : threads)
+        pthread_join(thread, nullptr);
+    delete context;
+}
+
 static void wait_for_future()
 {
     auto *thing = new Thing;
@@ -227,6 +280,7 @@ int main(int count, char **arguments)
     take_away_under_lock();
     drain(false);
     drain(true);
+    drain_first();
     wait_for_future();
     free_its_own();
     start_logger();

@@ -30,11 +30,18 @@ static void notes_come_and_go(void **state)
     assert_int_equal(held_lock_how(note_of(&locks[8])), HELD_MUTEX);
     assert_int_equal(note_of(&locks[8])->call & HELD_LOCK_SITE, HELD_LOCK_SITE);
     held_lock_remove(&block, &locks[0]); /* not in order */
-    assert_int_equal(note_of(&locks[0])->address, 0);
+    assert_int_equal(note_of(&locks[0])->address, (uintptr_t)&locks[0] | HELD_LOCK_RELEASED);
+    assert_true(held_lock_was_taken(&block, (uintptr_t)&locks[0]));
+    assert_false(held_lock_was_taken(&block, (uintptr_t)&locks[16]));
     held_lock_remove(&block, &locks[0]); /* another thread's */
     held_lock_remove(&block, &locks[8]);
     for (size_t i = 0; i < THREAD_LOCKS; i++)
-        assert_int_equal(block.locks[i].address, 0);
+        assert_true(block.locks[i].address == 0 ||
+                    (block.locks[i].address & HELD_LOCK_RELEASED) != 0);
+    assert_int_equal(block.releases, 3);
+    assert_int_equal(block.released[2], (uintptr_t)&locks[8]);
+    held_lock_was_told(&block, &locks[16]);
+    assert_true(held_lock_was_taken(&block, (uintptr_t)&locks[16]));
 }
 
 static bool is_true(const void *lock, enum held_how how)

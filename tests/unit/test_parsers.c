@@ -117,9 +117,19 @@ static void parses_where_a_thread_waits(void **state)
         &waiting));
     assert_int_equal(waiting.pointer, 0x7ffedef2ae48);
     assert_int_equal(waiting.address, 0x7fbed4382503);
+    assert_int_equal(waiting.number, 230);
+    assert_int_equal(waiting.arguments[2], 0x7ffedef2ae60);
+    assert_int_equal(waiting.arguments[5], 0);
+    assert_true(waiting_has_end(&waiting));
+    assert_true(waiting_parse("7 0x7f01 0x1 0xffffffff 0x0 0x0 0x0 0x7f01 0x7f02\n", &waiting));
+    assert_false(waiting_has_end(&waiting)); /* poll() without a timeout */
+    assert_true(waiting_parse("7 0x7f01 0x1 0x64 0x0 0x0 0x0 0x7f01 0x7f02\n", &waiting));
+    assert_true(waiting_has_end(&waiting));
     assert_true(waiting_parse("-1 0x7f01 0x7f02\n", &waiting)); /* outside of any call */
     assert_int_equal(waiting.pointer, 0x7f01);
     assert_int_equal(waiting.address, 0x7f02);
+    assert_int_equal(waiting.number, -1);
+    assert_false(waiting_has_end(&waiting));
     assert_false(waiting_parse("running\n", &waiting));
     assert_false(waiting_parse("", &waiting));
     assert_false(waiting_parse("0 0x1", &waiting));

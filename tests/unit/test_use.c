@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/output.h"
+#include "registry/sleep.h"
 #include "registry/use.h"
 
 #include <pthread.h>
@@ -117,12 +118,48 @@ static void who_ended_leaves_first(void **state)
             pthread_join(handles[i], NULL);
 }
 
+/* What the hook of a call like sleep() does. */
+static __attribute__((noinline)) uint32_t pause_here(void)
+{
+    sleep_note(guard.block, (uintptr_t)__builtin_frame_address(0));
+    guard.block->sleep.count++;
+    sleep_timed_out(&guard.block->sleep, (uintptr_t)__builtin_frame_address(0));
+    return sleep_place(guard.block->sleep.address, guard.block->sleep.slot);
+}
+
+static void rhythm_is_of_pauses_between_touches(void **state)
+{
+    (void)state;
+    struct object *object = make(0x50000);
+    struct use_rhythm rhythm;
+    thread_reference self = guard.thread->reference;
+    uint32_t place = pause_here(); /* before the first touch: none of its */
+    use_note(object, USE_LOCK, "touch", somewhere);
+    use_note(object, USE_LOCK, "touch", elsewhere);
+    assert_true(use_rhythm_of(object, self, &rhythm));
+    assert_int_equal(rhythm.rounds, 0);
+    assert_false(use_rhythm_has(&rhythm, place));
+    for (uint32_t round = 1; round <= 3; round++) {
+        for (uint32_t pauses = 0; pauses < round; pauses++)
+            place = pause_here();
+        assert_true(use_note_again((const void *)object->address, USE_LOCK, elsewhere));
+        assert_true(use_rhythm_of(object, self, &rhythm));
+        assert_int_equal(rhythm.rounds, round);
+        assert_int_equal(rhythm.gap, round);
+        assert_int_equal(rhythm.waits, guard.block->sleep.count);
+        assert_true(use_rhythm_has(&rhythm, place));
+    }
+    assert_false(use_rhythm_has(&rhythm, place + 2));
+    assert_false(use_note_again((const void *)0x60000, USE_LOCK, elsewhere));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(touches_are_counted),
         cmocka_unit_test(record_that_is_reused_has_no_users),
         cmocka_unit_test(who_ended_leaves_first),
+        cmocka_unit_test(rhythm_is_of_pauses_between_touches),
     };
     static struct options options;
     options_default(&options);
