@@ -197,13 +197,11 @@ static void write_change(struct text *text, const struct named_finding *named)
     text_add(text, "  What to change: ");
     switch (finding->kind) {
     case KIND_LATE_TOUCH:
+    case KIND_LATE_THREAD:
         if (finding->part != THREAD_PART_NONE)
             write_end_of_owner(text, finding);
         else
             write_stop(text, named);
-        break;
-    case KIND_LATE_THREAD:
-        write_stop(text, named);
         break;
     case KIND_USE_AFTER_DESTRUCTION:
         text_add(text,
