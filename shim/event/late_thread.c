@@ -26,8 +26,8 @@
 
 /* What is kept of a destruction and a user, until exit. */
 struct near {
-    uint32_t object; /* its number */
-    uintptr_t address;
+    uintptr_t address; /* of the object */
+    uint32_t object;   /* its number */
     thread_reference thread;
     struct use use;
     struct use_rhythm rhythm;
