@@ -10,6 +10,7 @@
 #include "heap/arena.h"
 #include "patch/patch.h"
 #include "registry/descriptor_quarantine.h"
+#include "registry/order.h"
 #include "registry/phase.h"
 #include "registry/site.h"
 #include "registry/static_object.h"
@@ -87,6 +88,8 @@ bool event_start(const struct options *given, const struct allocator *allocator,
             report_add_off("poison=0");
         heap_events_start(options, allocator);
         late_threads_start(options);
+        if (text_equal(options->order, "always"))
+            order_begin();
     }
     atomic_fetch_add(&output_status()->loaded, 1);
     return true;
@@ -118,6 +121,8 @@ void event_shutdown(const char *sign)
     if (!phase_begin_shutdown(sign))
         return;
     watch_shutdown();
+    if (!text_equal(options->order, "off"))
+        order_begin();
     if (event_heap_watched)
         quarantine_begin_shutdown();
 }
@@ -159,6 +164,7 @@ void event_prepare_fork(void)
     descriptor_events_prepare_fork();
     descriptor_quarantine_prepare_fork();
     thread_stack_prepare_fork();
+    order_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
@@ -179,6 +185,7 @@ void event_forked(bool child)
         object_forked(child);
         arena_forked(child);
     }
+    order_forked(child);
     thread_stack_forked(child);
     static_object_forked(child);
     descriptor_quarantine_forked(child);
