@@ -40,8 +40,8 @@ static inline __attribute__((always_inline)) void event_lock_released(const void
 {
     struct thread_block *block = guard.block;
     if (__builtin_expect(block != NULL && guard.inside == 0, 1)) {
-        order_note(block, ORDER_RELEASE, address);
         held_lock_remove(block, address);
+        order_note(block, ORDER_RELEASE, address);
     }
 }
 
@@ -49,15 +49,15 @@ static inline __attribute__((always_inline)) void event_lock_released(const void
 static inline void event_told(const void *address)
 {
     if (__builtin_expect(guard.block != NULL && guard.inside == 0, 1)) {
-        order_note(guard.block, ORDER_RELEASE, address);
         held_lock_tell(guard.block, address);
+        order_note(guard.block, ORDER_RELEASE, address);
     }
 }
 static inline void event_was_told(const void *address)
 {
     if (__builtin_expect(guard.block != NULL && guard.inside == 0, 1)) {
-        order_note(guard.block, ORDER_ACQUIRE, address);
         held_lock_was_told(guard.block, address);
+        order_note(guard.block, ORDER_ACQUIRE, address);
     }
 }
 
