@@ -104,8 +104,10 @@ static inline bool is_taken(int result)
         event_was_told(object);                                                                    \
         if (has_timed_out(result, IS_MUTEX(taken)))                                                \
             event_pause_timed_out();                                                               \
-        if (IS_MUTEX(taken)) /* which it took at its end */                                        \
+        if (IS_MUTEX(taken)) { /* which it took at its end */                                      \
             event_touched(taken, USE_LOCK, #name, CALLER_HERE());                                  \
+            event_was_told(taken);                                                                 \
+        }                                                                                          \
         return result;                                                                             \
     }
 

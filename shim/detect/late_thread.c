@@ -45,9 +45,10 @@ static void write_evidence(struct text *text, const struct late_thread *late)
     if (way != NULL)
         text_format(text, "; %s", way);
     if (late->order == LATE_ORDER_BEFORE)
-        text_add(text,
-                 "; a lock that both have had since its last use may be how the destroyer knows "
-                 "that it is done, or chance");
+        text_add(
+            text,
+            "; a lock that both have had since its last use, or others between the two, may be "
+            "how the destroyer knows that it is done, or chance");
     else if (late->order == LATE_ORDER_NONE)
         text_add(text, "; nothing seen orders its last use before the destruction");
 }

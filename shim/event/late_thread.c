@@ -15,6 +15,7 @@
 #include "base/probe.h"
 #include "base/system.h"
 #include "registry/held_lock.h"
+#include "registry/order.h"
 #include "registry/phase.h"
 #include "registry/sleep.h"
 #include "registry/static_symbols.h"
@@ -26,8 +27,8 @@
 
 /* What is kept of a destruction and a user, until exit. */
 struct near {
-    uint32_t object; /* its number */
-    uintptr_t address;
+    uintptr_t address; /* of the object */
+    uint32_t object;   /* its number */
     thread_reference thread;
     struct use use;
     struct use_rhythm rhythm;
@@ -216,8 +217,9 @@ static bool is_about_to(const struct near *near)
 /* Locks that the thread has released since its last use of the object, and conditions and
  * semaphores by which it told others: if the destroyer has had one of these, or was told by it, it
  * may know that the thread is done. When it had it is not known, so this errs towards order; so it
- * does where the thread has released more than are kept. Who takes a lock in the object and then
- * destroys it may be the last of those who leave it; or just its destructor. */
+ * does where the thread has released more than are kept. Others may have stood between the two:
+ * what was recorded of these is followed. Who takes a lock in the object and then destroys it may
+ * be the last of those who leave it; or just its destructor. */
 static enum late_order order_of(const struct near *near, const struct thread *thread,
                                 const struct object *object)
 {
@@ -230,7 +232,10 @@ static enum late_order order_of(const struct near *near, const struct thread *th
         if (!is_in(released, object) && held_lock_was_taken(own, released))
             return LATE_ORDER_BEFORE;
     }
-    if (count > THREAD_RELEASES)
+    if (count > THREAD_RELEASES ||
+        (order_records &&
+         order_between(near->thread, near->use.last_ticks, guard.thread->reference, clock_ticks(),
+                       object->address, object->size) == ORDER_BEFORE))
         return LATE_ORDER_BEFORE;
     return near->destroyer_ticks > near->use.last_ticks ? LATE_ORDER_UNKNOWN : LATE_ORDER_NONE;
 }

@@ -6,6 +6,7 @@
 
 #include "event/event.h"
 #include "registry/held_lock.h"
+#include "registry/order.h"
 
 /* Set at start. False: the program's allocator takes locks that are seen here. To unwind may
  * allocate, which must not happen under these; and which locks they are is not known. */
@@ -32,25 +33,32 @@ event_lock_taken(const void *address, enum held_how how, struct caller caller)
             atomic_store_explicit(&object->touched, true, memory_order_relaxed);
     }
     held_lock_add(block, address, how, call);
+    order_note(block, ORDER_ACQUIRE, address);
 }
 
 static inline __attribute__((always_inline)) void event_lock_released(const void *address)
 {
     struct thread_block *block = guard.block;
-    if (__builtin_expect(block != NULL && guard.inside == 0, 1))
+    if (__builtin_expect(block != NULL && guard.inside == 0, 1)) {
         held_lock_remove(block, address);
+        order_note(block, ORDER_RELEASE, address);
+    }
 }
 
 /* The calling thread wakes others by what is no lock that it holds, or was woken by it. */
 static inline void event_told(const void *address)
 {
-    if (__builtin_expect(guard.block != NULL && guard.inside == 0, 1))
+    if (__builtin_expect(guard.block != NULL && guard.inside == 0, 1)) {
         held_lock_tell(guard.block, address);
+        order_note(guard.block, ORDER_RELEASE, address);
+    }
 }
 static inline void event_was_told(const void *address)
 {
-    if (__builtin_expect(guard.block != NULL && guard.inside == 0, 1))
+    if (__builtin_expect(guard.block != NULL && guard.inside == 0, 1)) {
         held_lock_was_told(guard.block, address);
+        order_note(guard.block, ORDER_ACQUIRE, address);
+    }
 }
 
 /* A lock is about to be destroyed by that call. True: tell when it was. */

@@ -12,6 +12,7 @@
 #include "registry/annotated_object.h"
 #include "registry/descriptor_quarantine.h"
 #include "registry/need.h"
+#include "registry/order.h"
 #include "registry/phase.h"
 #include "registry/site.h"
 #include "registry/static_object.h"
@@ -89,6 +90,8 @@ bool event_start(const struct options *given, const struct allocator *allocator,
             report_add_off("poison=0");
         heap_events_start(options, allocator);
         late_threads_start(options);
+        if (text_equal(options->order, "always"))
+            order_begin();
     }
     atomic_fetch_add(&output_status()->loaded, 1);
     return true;
@@ -120,6 +123,8 @@ void event_shutdown(const char *sign)
     if (!phase_begin_shutdown(sign))
         return;
     watch_shutdown();
+    if (!text_equal(options->order, "off"))
+        order_begin();
     if (event_heap_watched)
         quarantine_begin_shutdown();
 }
@@ -163,6 +168,7 @@ void event_prepare_fork(void)
     thread_stack_prepare_fork();
     annotated_object_prepare_fork();
     need_prepare_fork();
+    order_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
@@ -183,6 +189,7 @@ void event_forked(bool child)
         object_forked(child);
         arena_forked(child);
     }
+    order_forked(child);
     need_forked(child);
     annotated_object_forked(child);
     thread_stack_forked(child);

@@ -1,6 +1,6 @@
 // A thread that comes back to an object in every round sleeps between two of them while the object
 // is freed: it holds it in its frame and by its start argument.
-// EXPECT kind=late-thread grade=imminent exit=0 late=poller destroyer=main touch=poller end=main birth=main start=main options=linger=0
+// EXPECT kind=late-thread grade=imminent exit=0 late=poller destroyer=main touch=poll_it end=main birth=main start=main options=linger=0
 #include "waits.h"
 
 #include <sys/syscall.h>

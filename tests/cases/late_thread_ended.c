@@ -1,6 +1,6 @@
 // A thread that used an object in all its rounds has happened to end in time: nothing waits for its
 // end before the object is freed, and nothing ever does.
-// EXPECT kind=late-thread grade=possible exit=0 late=poller destroyer=main touch=poller end=main birth=main start=main
+// EXPECT kind=late-thread grade=possible exit=0 late=poller destroyer=main touch=poll_it end=main birth=main start=main
 #include "case.h"
 
 struct service {

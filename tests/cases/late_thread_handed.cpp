@@ -1,6 +1,6 @@
 // A detached thread was handed an object once, uses it in all its rounds, and holds it nowhere but in
 // its frame or a register, asleep, when it is deleted: it may come back, and nothing has ordered it.
-// EXPECT kind=late-thread grade=possible exit=0 late=user destroyer=main touch=run end=main birth=main start=main options=linger=0
+// EXPECT kind=late-thread grade=possible exit=0 late=user destroyer=main touch=use end=main birth=main start=main options=linger=0
 #include "waits.h"
 
 #include <atomic>
@@ -17,8 +17,10 @@ static std::atomic<Thing *> handed;
 
 NOINLINE static void use(Thing *thing)
 {
-    std::lock_guard<std::mutex> lock(thing->mutex);
+    pthread_mutex_lock(thing->mutex.native_handle());
     thing->uses++;
+    pthread_mutex_unlock(thing->mutex.native_handle());
+    case_sink++; // no tail call
 }
 
 /* Its pause is the same as ever, but for so long that nobody waits for its end. */

@@ -1,5 +1,5 @@
-// A detached thread comes back to an object that main has deleted, but only after main has returned:
-// exit waits for it, so that its late touch happens.
+// A detached thread comes back to an object that main has deleted, but only after main has
+// returned: exit waits for it, so that its late touch happens.
 // EXPECT kind=late-touch late=poller destroyer=main touch=poll_it end=main birth=main start=main options=linger=60000
 #include "waits.h"
 

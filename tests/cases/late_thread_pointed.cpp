@@ -1,7 +1,7 @@
 // A member function that runs as a thread uses its object time and again, and sleeps in between; the
 // object is deleted before the thread is told to stop and joined. In its rounds it waits for a
 // condition, with a timeout, in another object.
-// EXPECT kind=late-thread grade=imminent exit=0 late=monitor destroyer=main touch=run end=main birth=main start=start options=linger=0
+// EXPECT kind=late-thread grade=imminent exit=0 late=monitor destroyer=main touch=look end=main birth=main start=start options=linger=0
 #include "waits.h"
 
 #include <condition_variable>
@@ -19,8 +19,10 @@ struct Monitor {
 
     NOINLINE void look()
     {
-        std::lock_guard<std::mutex> lock(mutex);
+        pthread_mutex_lock(mutex.native_handle());
         looks++;
+        pthread_mutex_unlock(mutex.native_handle());
+        case_sink++; // no tail call
     }
     void run()
     {
