@@ -2,6 +2,7 @@
  * then, and the process is gone before the thread comes round again. With the argument `twin` the
  * thread is joined first. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ static void *look(void *argument)
     volatile struct monitor *own = argument;
     while (!stop) {
         own->rounds++;
-        usleep(3000);
+        usleep(3500);
     }
     return NULL;
 }
@@ -47,7 +48,10 @@ int main(int count, char **arguments)
     monitor = calloc(1, sizeof *monitor);
     if (monitor == NULL || pthread_create(&looker, NULL, look, monitor) != 0)
         return 1;
-    usleep(20000);
+    volatile struct monitor *own = monitor;
+    long rounds = own->rounds;
+    while (own->rounds <= rounds + 1) /* leave just after a touch */
+        sched_yield();
     atexit(leave);
     return 0;
 }

@@ -151,11 +151,13 @@ static void blank_numbers(char *text)
         size_t length = from == text || from[-1] == ' ' ? strspn(from, "0123456789.") : 0;
         for (size_t i = 0; length > 0 && i < sizeof units / sizeof *units; i++)
             if (strncmp(from + length, units[i], strlen(units[i])) == 0) {
-                *to++ = '~';
-                from += length;
+                from += length + strlen(units[i]);
+                memcpy(to, "~ ", 2);
+                to += 2;
                 break;
             }
-        *to++ = *from++;
+        if (*from != '\0')
+            *to++ = *from++;
     }
     *to = '\0';
 }
