@@ -8,7 +8,7 @@
 
 #define FREE UINT32_C(0)
 #define WAITED UINT32_C(1)
-#define HELD_MOST 16 /* a fork holds nine, with those of what it interrupted */
+#define HELD_MOST 16 /* a fork holds ten; a fault in it one more */
 
 static __thread struct {
     struct lock *locks[HELD_MOST]; /* taken, or about to be */

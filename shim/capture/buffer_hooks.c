@@ -13,7 +13,8 @@
 static void ask(const void *address, const char *function, struct caller caller)
 {
     int saved = errno;
-    if (arena_contains(address) || static_object_may_hold(address))
+    if (arena_contains(address) || static_object_may_hold(address) ||
+        thread_stack_is_dead((uintptr_t)address))
         event_buffer(address, function, caller);
     errno = saved;
 }

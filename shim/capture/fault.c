@@ -311,7 +311,9 @@ static void add_callers(struct stack *stack, const ucontext_t *context)
 /* Returns normally when the program is to go on where it was. */
 static void handle(int number, int cancellation, siginfo_t *info, ucontext_t *context)
 {
-    struct fault fault = {.signal = number, .sent = info->si_code <= 0};
+    struct fault fault = {.signal = number,
+                          .sent = info->si_code <= 0,
+                          .stack_pointer = (uintptr_t)context->uc_mcontext.gregs[REG_RSP]};
     if (report_is_mine()) {
         /* The report itself faulted: nothing more can be told. */
         static const char words[] = "outlive: a fault while writing a report; the report above is "

@@ -51,6 +51,7 @@ static bool has_mode(int flags)
     {                                                                                              \
         real_need();                                                                               \
         MODE_OF(flags, flags)                                                                      \
+        event_opening_path(path);                                                                  \
         int number = real.name(path, flags, mode);                                                 \
         if (try_again(number))                                                                     \
             number = real.name(path, flags, mode);                                                 \
@@ -75,6 +76,7 @@ static void opened_at(int number, int directory, const char *path, struct caller
         MODE_OF(flags, flags)                                                                      \
         if (is_closed(directory, path, "openat", CALLER_HERE()))                                   \
             return -1;                                                                             \
+        event_opening_path(path);                                                                  \
         int number = real.name(directory, path, flags, mode);                                      \
         if (try_again(number))                                                                     \
             number = real.name(directory, path, flags, mode);                                      \
@@ -92,6 +94,7 @@ OPENAT_HOOK(openat64)
         real_need();                                                                               \
         if (is_closed(directory, path, "openat", CALLER_HERE()))                                   \
             return -1;                                                                             \
+        event_opening_path(path);                                                                  \
         int number = real.name(directory, path, flags);                                            \
         if (try_again(number))                                                                     \
             number = real.name(directory, path, flags);                                            \
@@ -106,6 +109,7 @@ OPENAT_2_HOOK(__openat64_2)
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         real_need();                                                                               \
+        event_opening_path(path);                                                                  \
         int number = real.name arguments;                                                          \
         if (try_again(number))                                                                     \
             number = real.name arguments;                                                          \

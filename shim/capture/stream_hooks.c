@@ -73,6 +73,7 @@ EXPORT FILE *fdopen(int descriptor, const char *mode)
 EXPORT DIR *opendir(const char *path)
 {
     real_need();
+    event_opening_path(path);
     DIR *stream = real.opendir(path);
     if (stream == NULL && errno == EMFILE && event_descriptors_scarce())
         stream = real.opendir(path);

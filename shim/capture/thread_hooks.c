@@ -60,6 +60,16 @@ static void begin(struct thread *thread)
     guard_let_go(before);
 }
 
+/* In the function that calls the program's. */
+#define BEGIN_FRAMES()                                                                             \
+    do {                                                                                           \
+        uintptr_t pointer;                                                                         \
+        __asm__ volatile("mov %%rsp, %0" : "=r"(pointer));                                         \
+        char *top = __builtin_alloca(thread_stack_padding(pointer));                               \
+        __asm__ volatile("" : "+r"(top) : : "memory");                                             \
+        thread_stack_entered((uintptr_t)top);                                                      \
+    } while (0)
+
 static void *run_posix(void *opaque)
 {
     struct thread *thread = opaque;
@@ -69,6 +79,7 @@ static void *run_posix(void *opaque)
     uintptr_t place = (uintptr_t)thread->entry;
     begin(thread);
     perturb(PERTURB_START, place);
+    BEGIN_FRAMES();
     void *result = entry(argument);
     thread_ending(THREAD_RETURNED);
     return result;
@@ -83,9 +94,15 @@ static int run_c11(void *opaque)
     uintptr_t place = (uintptr_t)thread->entry;
     begin(thread);
     perturb(PERTURB_START, place);
+    BEGIN_FRAMES();
     int result = entry(argument);
     thread_ending(THREAD_RETURNED);
     return result;
+}
+
+static void *run_c11_on_ours(void *opaque)
+{
+    return (void *)(intptr_t)run_c11(opaque); /* as libc keeps its result (nptl/pthread_create.c) */
 }
 
 static struct thread *told_creation(void *entry, void *argument, struct caller caller)
@@ -133,7 +150,15 @@ EXPORT int pthread_create(pthread_t *handle, const pthread_attr_t *attributes,
         (void)pthread_attr_getstacksize(attributes, &thread->stack_size);
         (void)pthread_attr_getguardsize(attributes, &thread->guard_size);
     }
-    int result = real.pthread_create(handle, attributes, run_posix, thread);
+    pthread_attr_t ours;
+    struct thread_stack *stack = thread_stack_supply(thread, attributes, &ours);
+    int result = EAGAIN;
+    if (stack != NULL) {
+        result = real.pthread_create(handle, &ours, run_posix, thread);
+        thread_stack_tell(thread, stack, result == 0);
+    }
+    if (result != 0)
+        result = real.pthread_create(handle, attributes, run_posix, thread);
     tell_result(thread, result == 0, handle);
     return result;
 }
@@ -146,7 +171,16 @@ EXPORT int thrd_create(thrd_t *handle, thrd_start_t entry, void *argument)
     struct thread *thread = told_creation(entry_address, argument, CALLER_HERE());
     if (thread == NULL)
         return real.thrd_create(handle, entry, argument);
-    int result = real.thrd_create(handle, run_c11, thread);
+    pthread_attr_t ours;
+    struct thread_stack *stack = thread_stack_supply(thread, NULL, &ours);
+    int result = thrd_error;
+    if (stack != NULL) {
+        bool made = real.pthread_create(handle, &ours, run_c11_on_ours, thread) == 0;
+        thread_stack_tell(thread, stack, made);
+        result = made ? thrd_success : thrd_error;
+    }
+    if (result != thrd_success)
+        result = real.thrd_create(handle, run_c11, thread);
     tell_result(thread, result == thrd_success, handle);
     return result;
 }
@@ -188,22 +222,38 @@ _Static_assert(thrd_success == 0, "thrd_join tells success as pthread_join does"
 #define HANDLE_HOOK(name, use, parameters, arguments, refusal)                                     \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
+        int result = refusal;                                                                      \
         real_need();                                                                               \
-        if (__builtin_expect(event_handle_used(handle, use, #name, CALLER_HERE()), 0))             \
-            return refusal;                                                                        \
-        return real.name arguments;                                                                \
+        thread_stack_asks(handle);                                                                 \
+        if (__builtin_expect(!event_handle_used(handle, use, #name, CALLER_HERE()), 1))            \
+            result = real.name arguments;                                                          \
+        thread_stack_asked();                                                                      \
+        return result;                                                                             \
     }
 
-HANDLE_HOOK(pthread_detach, HANDLE_DETACHED, (pthread_t handle), (handle), GONE)
-HANDLE_HOOK(thrd_detach, HANDLE_DETACHED, (thrd_t handle), (handle), thrd_error)
+#define DETACH_HOOK(name, type, refusal)                                                           \
+    EXPORT int name(type handle)                                                                   \
+    {                                                                                              \
+        int failure = refusal;                                                                     \
+        real_need();                                                                               \
+        struct thread_stack *stack = event_stack_of(handle);                                       \
+        thread_stack_asks(handle);                                                                 \
+        if (__builtin_expect(!event_handle_used(handle, HANDLE_DETACHED, #name, CALLER_HERE()),    \
+                             1))                                                                   \
+            failure = real.name(handle);                                                           \
+        thread_stack_asked();                                                                      \
+        event_detached(stack, failure == 0);                                                       \
+        return failure;                                                                            \
+    }
+
+DETACH_HOOK(pthread_detach, pthread_t, GONE)
+DETACH_HOOK(thrd_detach, thrd_t, thrd_error)
 HANDLE_HOOK(pthread_cancel, HANDLE_CANCELLED, (pthread_t handle), (handle), GONE)
 HANDLE_HOOK(pthread_kill, HANDLE_USED, (pthread_t handle, int number), (handle, number), GONE)
 HANDLE_HOOK(pthread_sigqueue, HANDLE_USED, (pthread_t handle, int number, const union sigval value),
             (handle, number, value), GONE)
 HANDLE_HOOK(pthread_getcpuclockid, HANDLE_USED, (pthread_t handle, clockid_t *clock),
             (handle, clock), GONE)
-HANDLE_HOOK(pthread_getattr_np, HANDLE_USED, (pthread_t handle, pthread_attr_t *attributes),
-            (handle, attributes), GONE)
 HANDLE_HOOK(pthread_getname_np, HANDLE_USED, (pthread_t handle, char *name, size_t size),
             (handle, name, size), GONE)
 HANDLE_HOOK(pthread_setaffinity_np, HANDLE_USED,
@@ -221,11 +271,20 @@ HANDLE_HOOK(pthread_getschedparam, HANDLE_USED,
 HANDLE_HOOK(pthread_setschedprio, HANDLE_USED, (pthread_t handle, int priority), (handle, priority),
             GONE)
 
+static void note_exit(struct caller caller)
+{
+    if (!guard_enter())
+        return;
+    thread_stack_exits(caller);
+    guard_leave();
+}
+
 EXPORT void pthread_exit(void *result)
 {
     real_need();
     thread_ending(THREAD_EXITED);
     guard_abandon();
+    note_exit(CALLER_HERE());
     real.pthread_exit(result);
     __builtin_unreachable();
 }
@@ -235,6 +294,7 @@ EXPORT void thrd_exit(int result)
     real_need();
     thread_ending(THREAD_EXITED);
     guard_abandon();
+    note_exit(CALLER_HERE());
     real.thrd_exit(result);
     __builtin_unreachable();
 }

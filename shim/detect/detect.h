@@ -10,6 +10,7 @@
 #include "registry/destroyed_lock.h"
 #include "registry/library.h"
 #include "registry/static_object.h"
+#include "registry/thread_stack.h"
 #include "registry/touch.h"
 #include "report/finding.h"
 
@@ -45,6 +46,9 @@ void detect_static_object(struct finding *finding, const struct touch *touch,
                           const struct static_object *object, uint64_t offset, bool by_pointer);
 void detect_static_destroyed_twice(struct finding *finding, const struct touch *touch,
                                    const struct static_object *object);
+/* The same for the dead stack of a finished thread, by an address in it. */
+void detect_thread_stack(struct finding *finding, const struct touch *touch,
+                         const struct thread_stack *stack);
 void detect_late_write(struct finding *finding, const struct touch *noticed,
                        const struct block *block, uint32_t word, uint64_t found);
 /* offset: of the pointer that was never written, in bytes. */

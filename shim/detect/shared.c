@@ -97,6 +97,13 @@ void write_what(struct text *text, const struct finding *finding)
             text_format(text, " from %s()", finding->made);
         return;
     }
+    if (finding->part != THREAD_PART_NONE) {
+        text_add(text, finding->part == THREAD_PART_FRAMES   ? "the stack of "
+                       : finding->part == THREAD_PART_LOCALS ? "thread-local storage of "
+                                                             : "the pthread_t record of ");
+        write_thread(text, &finding->end.actor);
+        return;
+    }
     if (!finding->has_object)
         text_add(text, "an object destroyed long ago (its history was dropped)");
     else if (finding->is_static)
@@ -119,6 +126,10 @@ void write_when(struct text *text, const struct finding *finding)
         text_format(text, "%lu.%lu ms after ", microseconds / 1000, microseconds % 1000 / 100);
     else
         text_format(text, "%lu us after ", microseconds);
+    if (finding->part != THREAD_PART_NONE) {
+        text_format(text, "that thread had ended%s", thread_ending_words(finding->ending));
+        return;
+    }
     const char *ended = finding->has_descriptor    ? "closed"
                         : finding->library != NULL ? "unloaded"
                                                    : "destroyed";

@@ -134,6 +134,12 @@ static bool lists_descriptors(const char *path)
     return text_begins(path, "/proc/") || text_begins(path, "/dev/fd");
 }
 
+void event_opening_path(const char *path)
+{
+    if (__builtin_expect(path != NULL && path[0] == '/' && lists_descriptors(path), 0))
+        (void)event_descriptors_scarce();
+}
+
 void event_opened_path(int number, const char *path)
 {
     if (number < 0 || !descriptor_in_range(number) || path == NULL ||

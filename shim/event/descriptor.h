@@ -15,6 +15,9 @@ void event_opened(int number, const char *how, struct caller caller);
 void event_replaced(int number, const char *how, struct caller caller);
 /* An opening call failed with EMFILE or ENFILE. True: numbers were given back, try again. */
 bool event_descriptors_scarce(void);
+/* That path is about to be opened. Where it lists the descriptors the kept numbers go back first,
+ * so that the list's own is the one it would be bare. */
+void event_opening_path(const char *path);
 /* The number was opened on that path: does it list the descriptors? Told after event_opened(). */
 void event_opened_path(int number, const char *path);
 

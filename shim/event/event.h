@@ -12,6 +12,7 @@
 #include "registry/exit_handler.h"
 #include "registry/library.h"
 #include "registry/site.h"
+#include "registry/thread_stack.h"
 
 /* The allocator below the shim, resolved by the capture layer. */
 struct allocator {
@@ -84,11 +85,17 @@ void event_finish_frees(void);
 /* The calling thread's finding about a descriptor waited until now: see held.c. */
 void event_held_slow(void);
 
+/* Detached threads have ended: are they gone? Without the guard. */
+void event_threads_leaving(void);
+
 /* The calling thread has waited for something, or is about to: its burst of frees, if any, is over.
  */
 static inline void event_waited(void)
 {
     struct thread_block *block = guard.block;
+    if (__builtin_expect(atomic_load_explicit(&thread_stacks_leaving, memory_order_relaxed) != 0,
+                         0))
+        event_threads_leaving();
     quarantine_end_burst();
     if (block == NULL)
         return;
@@ -103,12 +110,16 @@ bool event_resize(struct object *object, size_t size);
 struct thread *event_thread_create(void *entry, void *argument, enum thread_origin origin,
                                    struct caller caller);
 void event_thread_end(void);
+/* Whether a thread that is to be created should have a stack of the shim's; and one, or NULL. */
+bool event_thread_wants_stack(const struct thread *thread);
+struct thread_stack *event_thread_stack(struct thread *thread, size_t size, size_t guard_size);
 
 /* Joins, detaches and other uses of a thread's handle, told before the call. Without the guard.
  * gone: the handle's thread is no more; leave the call out, it would touch what is not there. */
 struct join {
     struct thread *thread; /* NULL: not known */
     thread_reference reference;
+    struct thread_stack *stack; /* the shim's, that it runs on; NULL: none */
     bool gone;
 };
 enum handle_use { HANDLE_JOINED, HANDLE_DETACHED, HANDLE_CANCELLED, HANDLE_USED };
@@ -119,6 +130,11 @@ void event_join_ended(const struct join *join, int failure, const char *function
                       struct caller caller);
 bool event_handle_used(pthread_t handle, enum handle_use use, const char *function,
                        struct caller caller);
+
+/* Around a call that detaches the thread with that handle: the shim's stack that it runs on, or
+ * NULL; and whether it did. Without the guard. */
+struct thread_stack *event_stack_of(pthread_t handle);
+void event_detached(struct thread_stack *stack, bool ok);
 
 /* The program calls std::terminate; words: its registers, of which the first is the stack pointer
  * at the call. Without the guard. */
@@ -214,6 +230,7 @@ struct fault {
     bool modifies;     /* a write that reads as well */
     uint64_t words[4]; /* register values that form the faulting operand's address */
     size_t word_count;
+    uintptr_t stack_pointer;
     struct stack stack;
 };
 

@@ -117,7 +117,7 @@ bool event_fault(const struct fault *fault)
             gone = object != NULL && arena_reopen(object);
         }
     } else if (!fault->sent && fault->has_address) {
-        gone = fault_in_static(&touch);
+        gone = fault_in_static(&touch) || fault_in_thread_stack(&touch, fault->stack_pointer);
         explained = !gone && fault_in_unloaded(&touch);
     } else if (!fault->sent) {
         (void)explain_by_poison(&touch, fault);

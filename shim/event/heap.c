@@ -28,8 +28,8 @@ bool is_allocators(uintptr_t address)
 
 /* From here until report_and_go_on() or report_prepared() an exit waits: the thread may be about to
  * report. */
-static void capture_touch(struct touch *touch, enum access access, const void *address,
-                          const char *function, struct caller caller)
+void capture_touch(struct touch *touch, enum access access, const void *address,
+                   const char *function, struct caller caller)
 {
     report_prepare();
     *touch = (struct touch){.thread = thread_current(),
@@ -322,18 +322,24 @@ void event_lock_slow(const void *address, bool is_spin, const char *function, st
     guard_leave();
 }
 
-static void buffer_in_static(const void *address, const char *function, struct caller caller)
+static void buffer_elsewhere(const void *address, const char *function, struct caller caller)
 {
     if (!guard_enter())
         return;
-    (void)touch_static(ACCESS_SYSTEM, address, function, caller);
+    if (!touch_static(ACCESS_SYSTEM, address, function, caller) &&
+        thread_stack_is_dead((uintptr_t)address)) {
+        struct touch touch;
+        capture_touch(&touch, ACCESS_SYSTEM, address, function, caller);
+        buffer_in_thread_stack(&touch);
+        report_prepared();
+    }
     guard_leave();
 }
 
 void event_buffer(const void *address, const char *function, struct caller caller)
 {
     if (!arena_contains(address)) {
-        buffer_in_static(address, function, caller);
+        buffer_elsewhere(address, function, caller);
         return;
     }
     struct object *object = arena_object(address);

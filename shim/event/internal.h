@@ -11,6 +11,9 @@ void heap_events_start(const struct options *options, const struct allocator *al
 void finish_frees(struct thread_block *owner);
 void tell_late_write(const struct block *block, uint32_t word, uint64_t found);
 
+/* By the caller of a hook; report_prepared() ends it. */
+void capture_touch(struct touch *touch, enum access access, const void *address,
+                   const char *function, struct caller caller);
 /* Reports; does not return where the finding stops the program. */
 void report_or_stop(struct finding *finding);
 /* The same after report_prepare(). */
@@ -46,6 +49,11 @@ struct static_object *static_untouched(const void *address);
 bool static_may_be_new(const struct static_object *object);
 /* A fault at touch->address: true where it was a dead static object's, and is to be run again. */
 bool fault_in_static(const struct touch *touch);
+void thread_stack_events_start(const struct options *options);
+/* The same for the dead stack of a finished thread; stack_pointer: of the thread that faulted. */
+bool fault_in_thread_stack(const struct touch *touch, uintptr_t stack_pointer);
+/* A system call failed on touch->address: told where that is such a stack. */
+void buffer_in_thread_stack(const struct touch *touch);
 void unload_forked(void);
 /* A fault at touch->address: true where a library was that is unloaded; told. */
 bool fault_in_unloaded(const struct touch *touch);

@@ -69,6 +69,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
     report_set_coverage(write_coverage);
     library_start();
     (void)descriptor_events_start(options);
+    thread_stack_events_start(options);
     hung_shutdown_start(options);
     perturb_start(options->seed);
     if (heap) {
@@ -105,6 +106,7 @@ void event_thread_end(void)
     if (guard.block != NULL)
         finish_frees(guard.block);
     quarantine_flush(guard.block);
+    thread_stack_ended();
     /* In the shutdown phase freed blocks stay where they are. */
     thread_end(phase_is_shutdown());
 }
@@ -151,6 +153,7 @@ void event_prepare_fork(void)
     static_object_prepare_fork();
     descriptor_events_prepare_fork();
     descriptor_quarantine_prepare_fork();
+    thread_stack_prepare_fork();
     if (event_heap_watched) {
         arena_prepare_fork();
         object_prepare_fork();
@@ -167,6 +170,7 @@ void event_forked(bool child)
         object_forked(child);
         arena_forked(child);
     }
+    thread_stack_forked(child);
     static_object_forked(child);
     descriptor_quarantine_forked(child);
     thread_forked(child);

@@ -3,6 +3,7 @@
 #include "event/event.h"
 #include "event/internal.h"
 
+#include "registry/thread_stack.h"
 #include "registry/wait.h"
 
 #include <errno.h>
@@ -29,8 +30,9 @@ static bool tell_ended(pthread_t handle, enum handle_use use, const char *functi
                        struct caller caller)
 {
     struct thread owner;
+    /* libc would look at its record there, with all signals blocked (nptl/pthread_kill.c). */
     if (!thread_of_ended_handle(handle, &owner))
-        return false;
+        return thread_stack_is_dead((uintptr_t)handle);
     enum kind kind = KIND_STALE_THREAD_HANDLE;
     if (use == HANDLE_JOINED)
         kind = owner.joined ? KIND_DOUBLE_JOIN : KIND_JOIN_AFTER_DETACH;
@@ -67,6 +69,7 @@ struct join event_join_begins(pthread_t handle, bool has_end, const char *functi
     } else {
         join.thread = thread;
         join.reference = thread->reference;
+        join.stack = thread->stack;
         if (!has_end && is_being_joined(thread))
             tell(KIND_DOUBLE_JOIN, thread, function, caller, true);
         else
@@ -88,6 +91,8 @@ void event_join_ended(const struct join *join, int failure, const char *function
         tell(KIND_DOUBLE_JOIN, thread, function, caller, true);
     else if (same)
         thread_join_ended(thread, failure == 0);
+    if (failure == 0 && join->stack != NULL)
+        thread_stack_joined(join->stack, stack_keep(caller));
     guard_leave();
 }
 

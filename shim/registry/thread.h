@@ -122,6 +122,7 @@ struct thread_wait {
 #define THREAD_NAME_SIZE 16 /* with NUL: TASK_COMM_LEN in the kernel's linux/sched.h */
 
 struct exit_handler;
+struct thread_stack;
 
 struct thread {
     enum thread_state state;
@@ -157,6 +158,7 @@ struct thread {
     uint32_t next; /* slot + 1 of the next in the handle's chain or the queue of the finished */
     uint32_t previous;
     struct thread_block *block;
+    struct thread_stack *stack; /* that the shim lent it, or NULL; see thread_stack.h */
 };
 
 /* A free of the shutdown phase whose block has not been looked at yet. */
@@ -197,6 +199,7 @@ struct thread_block {
     /* Where dlopen was entered, while its end has not been noticed: return slot and address. */
     uintptr_t loading_slot, loading_return;
     struct thread_unloading unloading;
+    _Atomic uintptr_t asks; /* the handle that a call of its is on: see thread_stack.h */
 };
 
 #define THREAD_BLOCKS_MAXIMUM 1024

@@ -171,7 +171,7 @@ static bool waits_for_descriptor(const struct thread *thread, struct waiting *wa
     return true;
 }
 
-#define TRIES 4
+#define TRIES 8 /* a tenth of a second in all */
 
 bool wait_of(const struct thread *thread, struct waiting *waiting)
 {
@@ -180,10 +180,11 @@ bool wait_of(const struct thread *thread, struct waiting *waiting)
     __builtin_memset(waiting, 0, sizeof *waiting);
     if (block == NULL || thread->state != THREAD_RUNNING)
         return false;
-    /* A wait of the shim's hooks is cut into pieces: between them the thread seems to run. */
+    /* A wait of the shim's hooks is cut into pieces: between them the thread seems to run, for as
+     * long as others have the processors. */
     for (int tries = 0; tries < TRIES; tries++) {
         if (tries > 0)
-            system_sleep_ms(1);
+            system_sleep_ms(1L << (tries - 1));
         waiting->note = block->wait;
         if (waiting->note.what == WAIT_NONE)
             break;

@@ -12,6 +12,13 @@ const char *grade_name(enum grade grade)
     return grade == CONFIRMED ? "confirmed" : grade == IMMINENT ? "imminent" : "possible";
 }
 
+const char *thread_ending_words(enum thread_ending ending)
+{
+    return ending == THREAD_RETURNED ? " by return from its start function"
+           : ending == THREAD_EXITED ? " by pthread_exit()"
+                                     : " by cancellation";
+}
+
 struct actor actor_of(const struct thread *thread)
 {
     struct actor actor = {0};

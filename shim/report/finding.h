@@ -53,6 +53,10 @@ struct moment {
 #define FINDING_POINTER_NAME '\4'  /* of the null pointer */
 #define FINDING_FUNCTION_NAME '\5' /* of `function` */
 
+/* Which part of a finished thread's stack: libc puts thread-local storage and its own record of the
+ * thread, to which a pthread_t points, above the frames. */
+enum thread_part { THREAD_PART_NONE, THREAD_PART_FRAMES, THREAD_PART_LOCALS, THREAD_PART_RECORD };
+
 /* The exit handler in which something happened. */
 struct in_handler {
     uintptr_t function; /* 0: in none */
@@ -68,7 +72,8 @@ struct finding {
     struct moment touch, end, birth, start; /* start: of the touching thread */
     /* Of a library's function: its registration.
      * Of a descriptor's number: the close of the one before, or the birth of the one after.
-     * Of a lock that is destroyed: what its holder does now. */
+     * Of a lock that is destroyed: what its holder does now.
+     * Of a finished thread: its join. */
     struct moment other;
     bool has_descriptor;
     int number;                    /* of the descriptor */
@@ -88,9 +93,12 @@ struct finding {
     bool has_object, guarded;
     bool is_static; /* its size is 0 where unknown */
     struct in_handler ended_in, touched_in;
-    uintptr_t null_pointer; /* in static storage, which `ended_in` made null; 0: none */
-    uintptr_t address;      /* of the object */
-    size_t size;            /* as asked for; usable bytes where not guarded */
+    uintptr_t null_pointer;    /* in static storage, which `ended_in` made null; 0: none */
+    enum thread_part part;     /* of the thread in `end`, which has ended; birth: its start */
+    enum thread_ending ending; /* of that thread */
+    uintptr_t frame_of;        /* an address in the function whose frame was there; 0: not known */
+    uintptr_t address;         /* of the object */
+    size_t size;               /* as asked for; usable bytes where not guarded */
     bool size_is_usable;
     uint64_t offset; /* of the touch */
     bool has_offset;
@@ -102,6 +110,9 @@ struct finding {
     bool can_continue;         /* the memory can be given back */
     const char *cannot_reason; /* why not, where halt_on_error=0 was asked for */
 };
+
+/* ` by return from its start function` and the like. */
+const char *thread_ending_words(enum thread_ending ending);
 
 struct actor actor_of(const struct thread *thread);
 struct actor actor_of_reference(thread_reference reference);

@@ -199,6 +199,14 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
         if (pointer != NULL)
             add_field(text, "null_pointer_name", pointer);
     }
+    if (finding->part != THREAD_PART_NONE) {
+        static const char *const parts[] = {"", "frames", "thread_locals", "pthread_t"};
+        static const char *const endings[] = {"returned", "exited", "cancelled"};
+        text_format(text, ",\"storage\":{\"part\":\"%s\",\"ending\":\"%s\",\"size\":%zu",
+                    parts[finding->part], endings[finding->ending], finding->size);
+        add_address(text, "address", finding->address);
+        text_add_char(text, '}');
+    }
     if (finding->has_descriptor) {
         text_format(text, ",\"descriptor\":{\"number\":%d", finding->number);
         if (finding->made != NULL)
@@ -228,7 +236,8 @@ void render_json(struct text *text, const struct named_finding *named, bool supp
     add_moment(text, "birth", named, MOMENT_BIRTH);
     add_moment(text, "thread_start", named, MOMENT_START);
     add_moment(text,
-               finding->library != NULL                     ? "registration"
+               finding->part != THREAD_PART_NONE            ? "owner_join"
+               : finding->library != NULL                   ? "registration"
                : finding->kind == KIND_USE_AFTER_CLOSE      ? "earlier_close"
                : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "holder_now"
                                                             : "new_owner",

@@ -68,15 +68,19 @@ const char *moment_title(const struct finding *finding, enum moment_kind which)
             return "Use";
         }
     case MOMENT_END:
-        return finding->has_thread                  ? finding->was_joined ? "First join" : "Detach"
+        return finding->part != THREAD_PART_NONE    ? "End of its owner"
+               : finding->has_thread                ? finding->was_joined ? "First join" : "Detach"
                : finding->kind == KIND_DOUBLE_CLOSE ? "First close"
                : finding->has_descriptor            ? "Close"
                : finding->library != NULL           ? "Unload"
                                                     : "Destruction";
     case MOMENT_BIRTH:
-        return finding->library != NULL ? "Load" : "Birth";
+        return finding->part != THREAD_PART_NONE ? "Start of its owner"
+               : finding->library != NULL        ? "Load"
+                                                 : "Birth";
     case MOMENT_OTHER:
-        return finding->library != NULL                     ? "Registration"
+        return finding->part != THREAD_PART_NONE            ? "Join of its owner"
+               : finding->library != NULL                   ? "Registration"
                : finding->kind == KIND_USE_AFTER_CLOSE      ? "Earlier close"
                : finding->kind == KIND_DESTROY_WHILE_IN_USE ? "Holder now"
                                                             : "New owner";
@@ -306,10 +310,13 @@ static void write_moment(struct text *text, const struct named_finding *named,
         write_actor(text, &finding->touch.actor);
         text_add(text, ",");
     }
-    text_add(text, " by thread ");
+    bool ends_itself = which == MOMENT_END && finding->part != THREAD_PART_NONE;
+    text_add(text, ends_itself ? ", thread " : " by thread ");
     write_actor(text, &moment->actor);
     if (moment->actor.tid != 0)
         text_format(text, " (tid %d)", moment->actor.tid);
+    if (ends_itself)
+        text_format(text, ",%s", thread_ending_words(finding->ending));
     if (which == MOMENT_END && finding->ended_in.function != 0) {
         text_add(text, ", in ");
         write_exit_handler(text, &finding->ended_in);
@@ -369,6 +376,25 @@ static void write_lock(struct text *text, const struct finding *finding)
         write_static_object(text, finding->lock_address, NULL);
     }
     text_add(text, "\n");
+}
+
+static void write_part(struct text *text, const struct finding *finding)
+{
+    if (finding->part == THREAD_PART_NONE)
+        return;
+    text_add(text, "  Storage: ");
+    text_add(text, finding->part == THREAD_PART_FRAMES   ? "frames"
+                   : finding->part == THREAD_PART_LOCALS ? "thread-local storage"
+                                                         : "libc's record");
+    text_add(text, " of ");
+    write_actor(text, &finding->end.actor);
+    if (finding->frame_of != 0) {
+        struct named_frame frames[NAMED_INLINED];
+        size_t named = names_of(finding->frame_of, false, frames, NAMED_INLINED);
+        text_add(text, "; when it left, the frame there was that of ");
+        write_place(text, &frames[named - 1]);
+    }
+    text_format(text, ", in its stack of %zu bytes at 0x%lx\n", finding->size, finding->address);
 }
 
 static void write_handle(struct text *text, const struct finding *finding)
@@ -435,6 +461,7 @@ void render_text(struct text *text, const struct named_finding *named)
     write_descriptor(text, finding);
     write_library(text, finding);
     write_lock(text, finding);
+    write_part(text, finding);
     write_handle(text, finding);
     if (finding->evidence[0] != '\0')
         text_format(text, "  Evidence: %s\n", finding->evidence);

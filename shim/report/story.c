@@ -81,6 +81,14 @@ static void write_order(struct text *text, const struct finding *finding)
     if (!crosses_threads(finding))
         return;
     text_add(text, "  Order: ");
+    if (finding->part != THREAD_PART_NONE) {
+        write_actor(text, &finding->end.actor);
+        text_add(text, finding->part == THREAD_PART_RECORD
+                           ? " had ended and was joined, or detached: its pthread_t stands for "
+                             "nothing since\n"
+                           : " had ended; its stack and its thread-local storage ended with it\n");
+        return;
+    }
     if (thread != NULL && finding->end.ticks != 0 && thread->start_ticks > finding->end.ticks &&
         thread->origin != THREAD_APPEARED) {
         text_format(
@@ -159,6 +167,25 @@ static bool thread_was_cancelled(const struct finding *finding)
     return thread != NULL && thread->ending == THREAD_CANCELLED;
 }
 
+static void write_end_of_owner(struct text *text, const struct finding *finding)
+{
+    if (finding->part == THREAD_PART_RECORD) {
+        text_add(text, "forget the pthread_t of ");
+        write_actor(text, &finding->end.actor);
+        text_add(text, " once it is joined, or detached and about to end");
+        return;
+    }
+    text_add(text, "keep what ");
+    write_actor(text, &finding->touch.actor);
+    text_add(text, " needs where it outlives ");
+    write_actor(text, &finding->end.actor);
+    text_add(text, " (the heap, or the thread that starts both), or make ");
+    write_actor(text, &finding->end.actor);
+    text_add(text, " wait, before it ends, until ");
+    write_actor(text, &finding->touch.actor);
+    text_add(text, " is done with it");
+}
+
 static void write_change(struct text *text, const struct named_finding *named)
 {
     const struct finding *finding = named->finding;
@@ -166,7 +193,10 @@ static void write_change(struct text *text, const struct named_finding *named)
     text_add(text, "  What to change: ");
     switch (finding->kind) {
     case KIND_LATE_TOUCH:
-        write_stop(text, named);
+        if (finding->part != THREAD_PART_NONE)
+            write_end_of_owner(text, finding);
+        else
+            write_stop(text, named);
         break;
     case KIND_USE_AFTER_DESTRUCTION:
         text_add(text,
@@ -430,9 +460,11 @@ static void write_timeline(struct text *text, const struct named_finding *named)
             text_add_spaces(text, used < COLUMN ? COLUMN - used : 1);
     }
     text_add(text, "\n    ");
+    bool of_thread = finding->part != THREAD_PART_NONE;
     const char *what = finding->has_descriptor    ? "descriptor"
                        : finding->library != NULL ? "library"
                        : finding->lock != NULL    ? "lock"
+                       : of_thread                ? "owner"
                        : finding->has_thread      ? "handle"
                                                   : "object";
     write_label(text, what, text_length(what));
@@ -446,7 +478,10 @@ static void write_timeline(struct text *text, const struct named_finding *named)
                   count);
     }
     text_format(text, "    B %s, D %s, S start of the thread, X %s\n",
-                finding->library != NULL ? "load" : "birth", end_word(finding),
+                of_thread                  ? "start of the owner"
+                : finding->library != NULL ? "load"
+                                           : "birth",
+                of_thread ? "its end" : end_word(finding),
                 finding->kind == KIND_LATE_WRITE ? "noticed" : "the touch");
 }
 

@@ -63,7 +63,7 @@ static void close_listed(void)
     close(some[1]);
     close(some[2]);
     DIR *list = opendir("/proc/self/fd");
-    check(list != NULL, 20);
+    check(list != NULL && dirfd(list) == some[1], 20); /* the lowest, as bare */
     for (struct dirent *entry; (entry = readdir(list)) != NULL && count < 64;) {
         int number = atoi(entry->d_name);
         if (number > 2 && number < LAST && number != dirfd(list))
