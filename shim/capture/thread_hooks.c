@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/probe.h"
 #include "event/event.h"
+#include "event/perturb.h"
 #include "registry/wait.h"
 
 #include <errno.h>
@@ -77,7 +78,9 @@ static void *run_posix(void *opaque)
     void *(*entry)(void *);
     __builtin_memcpy(&entry, &thread->entry, sizeof entry);
     void *argument = thread->argument;
+    uintptr_t place = (uintptr_t)thread->entry;
     begin(thread);
+    perturb(PERTURB_START, place);
     BEGIN_FRAMES();
     void *result = entry(argument);
     thread_ending(THREAD_RETURNED);
@@ -90,7 +93,9 @@ static int run_c11(void *opaque)
     int (*entry)(void *);
     __builtin_memcpy(&entry, &thread->entry, sizeof entry);
     void *argument = thread->argument;
+    uintptr_t place = (uintptr_t)thread->entry;
     begin(thread);
+    perturb(PERTURB_START, place);
     BEGIN_FRAMES();
     int result = entry(argument);
     thread_ending(THREAD_RETURNED);
@@ -198,6 +203,8 @@ EXPORT int thrd_create(thrd_t *handle, thrd_start_t entry, void *argument)
         event_waited();                                                                            \
         struct thread_wait before, *wait = wait_begin_join(&before, handle, join.reference,        \
                                                            has_end, #name, CALLER_HERE());         \
+        if (!(has_end))                                                                            \
+            perturb(PERTURB_JOIN, CALLER_HERE().address);                                          \
         int failure = real.name arguments;                                                         \
         wait_end(wait, &before);                                                                   \
         event_join_ended(&join, failure, #name, CALLER_HERE());                                    \

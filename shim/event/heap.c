@@ -1,6 +1,7 @@
 /* Heap events: births and destructions of heap objects, and frees that must not be. */
 #include "event/event.h"
 #include "event/internal.h"
+#include "event/perturb.h"
 
 #include "base/clock.h"
 #include "heap/arena.h"
@@ -249,6 +250,8 @@ bool event_free_slow(void *address, enum origin end, struct caller caller)
     if (event_heap_watched && guard_enter()) {
         bool taken = free_watched(address, end, caller);
         guard_leave();
+        if (taken && arena_contains(address))
+            perturb(PERTURB_DESTRUCTION, caller.address);
         return taken;
     }
     if (!arena_contains(address))

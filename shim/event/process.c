@@ -2,6 +2,7 @@
 #include "event/descriptor_internal.h"
 #include "event/event.h"
 #include "event/internal.h"
+#include "event/perturb.h"
 
 #include "base/clock.h"
 #include "base/output.h"
@@ -74,6 +75,7 @@ bool event_start(const struct options *given, const struct allocator *allocator,
     (void)descriptor_events_start(options);
     thread_stack_events_start(options);
     hung_shutdown_start(options);
+    perturb_start(options->seed);
     if (heap) {
         if (!site_start(options->guard_per_site, options->guard_refill_ms)) {
             output_tell_once("no memory for the table of allocation sites: nothing is watched",

@@ -7,6 +7,7 @@
 /* arguments[0] is the subcommand. Returns the exit status; run_program may instead end the process
  * by the signal that ended the program. */
 int run_program(int count, char **arguments);
+int stress_program(int count, char **arguments);
 int scan_program(int count, char **arguments);
 
 #endif

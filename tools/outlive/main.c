@@ -54,6 +54,8 @@ static const struct {
     const char *help;
 } commands[] = {
     {"run", run_program, "run a program under the shim: outlive run [options] -- PROGRAM ARGS"},
+    {"stress", stress_program,
+     "run a program many times with delays: outlive stress -n RUNS [options] -- PROGRAM ARGS"},
     {"scan", scan_program,
      "tell what of a program will be seen: outlive scan [--json] [--refused] BINARY"},
     {"options", show_options, "print the table of options: outlive options --markdown"},
