@@ -79,6 +79,8 @@ USE_HOOK(int, inotify_add_watch, (int descriptor, const char *path, uint32_t mas
 USE_HOOK(int, inotify_rm_watch, (int descriptor, int watch), (descriptor, watch), false)
 KEPT_HOOK(fstatfs, (int descriptor, struct statfs *status), (descriptor, status), false)
 KEPT_HOOK(fstatfs64, (int descriptor, struct statfs64 *status), (descriptor, status), false)
+KEPT_HOOK(fstatvfs, (int descriptor, struct statvfs *status), (descriptor, status), false)
+KEPT_HOOK(fstatvfs64, (int descriptor, struct statvfs64 *status), (descriptor, status), false)
 KEPT_HOOK(fchdir, (int descriptor), (descriptor), false)
 KEPT_HOOK(fstat, (int descriptor, struct stat *status), (descriptor, status), true)
 KEPT_HOOK(fstat64, (int descriptor, struct stat64 *status), (descriptor, status), true)
