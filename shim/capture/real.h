@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
@@ -78,6 +79,7 @@ int __fxstat64(int version, int descriptor, struct stat64 *status);
 int __fxstatat(int version, int directory, const char *path, struct stat *status, int flags);
 int __fxstatat64(int version, int directory, const char *path, struct stat64 *status, int flags);
 int fcntl64(int descriptor, int command, ...);
+int pidfd_getfd(int process, int number, unsigned flags);
 int pidfd_open(pid_t process, unsigned flags);
 int __poll_chk(struct pollfd *watched, nfds_t count, int timeout, size_t room);
 int __ppoll_chk(struct pollfd *watched, nfds_t count, const struct timespec *timeout,
