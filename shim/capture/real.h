@@ -79,6 +79,8 @@ int __fxstat64(int version, int descriptor, struct stat64 *status);
 int __fxstatat(int version, int directory, const char *path, struct stat *status, int flags);
 int __fxstatat64(int version, int directory, const char *path, struct stat64 *status, int flags);
 int fcntl64(int descriptor, int command, ...);
+int epoll_pwait2(int descriptor, struct epoll_event *events, int room,
+                 const struct timespec *timeout, const sigset_t *mask);
 int pidfd_getfd(int process, int number, unsigned flags);
 int pidfd_open(pid_t process, unsigned flags);
 int __poll_chk(struct pollfd *watched, nfds_t count, int timeout, size_t room);
