@@ -181,6 +181,18 @@ VECTOR_HOOK(preadv, (int descriptor, const struct iovec *vector, int count, off_
             (descriptor, vector, count, offset), false)
 VECTOR_HOOK(preadv64, (int descriptor, const struct iovec *vector, int count, off64_t offset),
             (descriptor, vector, count, offset), false)
+VECTOR_HOOK(preadv2,
+            (int descriptor, const struct iovec *vector, int count, off_t offset, int flags),
+            (descriptor, vector, count, offset, flags), false)
+VECTOR_HOOK(preadv64v2,
+            (int descriptor, const struct iovec *vector, int count, off64_t offset, int flags),
+            (descriptor, vector, count, offset, flags), false)
+VECTOR_HOOK(pwritev2,
+            (int descriptor, const struct iovec *vector, int count, off_t offset, int flags),
+            (descriptor, vector, count, offset, flags), true)
+VECTOR_HOOK(pwritev64v2,
+            (int descriptor, const struct iovec *vector, int count, off64_t offset, int flags),
+            (descriptor, vector, count, offset, flags), true)
 VECTOR_HOOK(writev, (int descriptor, const struct iovec *vector, int count),
             (descriptor, vector, count), true)
 VECTOR_HOOK(pwritev, (int descriptor, const struct iovec *vector, int count, off_t offset),
@@ -330,5 +342,17 @@ EXPORT int epoll_pwait(int descriptor, struct epoll_event *events, int room, int
         event_pause_timed_out();
     event_use_end(&use, ready < 0, true, "epoll_pwait", CALLER_HERE());
     after_epoll(events, room, ready, "epoll_pwait", CALLER_HERE());
+    return ready;
+}
+
+EXPORT int epoll_pwait2(int descriptor, struct epoll_event *events, int room,
+                        const struct timespec *timeout, const sigset_t *mask)
+{
+    real_need();
+    event_waited();
+    struct descriptor_use use = event_use_begin(descriptor, "epoll_pwait2", CALLER_HERE());
+    int ready = real.epoll_pwait2(descriptor, events, room, timeout, mask);
+    event_use_end(&use, ready < 0, true, "epoll_pwait2", CALLER_HERE());
+    after_epoll(events, room, ready, "epoll_pwait2", CALLER_HERE());
     return ready;
 }

@@ -12,16 +12,15 @@
 
 #include <limits.h>
 
-EXPORT int close(int descriptor)
+static inline __attribute__((always_inline)) int end(int descriptor, struct caller caller)
 {
-    real_need();
     if (guard_active && __builtin_expect(own_descriptor_is(descriptor), 0)) {
         errno = EBADF; /* as far as the program is concerned it is not open */
-        event_closed(descriptor, CLOSING_UNSEEN, false, CALLER_HERE());
+        event_closed(descriptor, CLOSING_UNSEEN, false, caller);
         return -1;
     }
     signals_forget_descriptor(descriptor);
-    enum closing closing = event_closing(descriptor, CALLER_HERE());
+    enum closing closing = event_closing(descriptor, caller);
     int result = closing == CLOSING_DONE ? 0 : -1, saved = errno;
     if (closing == CLOSING_DONE) {
         (void)real.close(-1); /* the calling thread may be cancelled here (pthreads(7)) */
@@ -30,9 +29,22 @@ EXPORT int close(int descriptor)
         errno = EBADF;
     } else {
         result = real.close(descriptor);
-        event_closed(descriptor, closing, result == 0, CALLER_HERE());
+        event_closed(descriptor, closing, result == 0, caller);
     }
     return result;
+}
+
+EXPORT int close(int descriptor)
+{
+    real_need();
+    return end(descriptor, CALLER_HERE());
+}
+
+/* It is a close(2) there (mq_overview(7)). */
+EXPORT int mq_close(mqd_t queue)
+{
+    real_need();
+    return end(queue, CALLER_HERE());
 }
 
 static void give_way(int descriptor)

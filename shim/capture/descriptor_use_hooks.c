@@ -25,6 +25,18 @@ static inline void look(bool failed, int descriptor, const char *function, bool 
         return done;                                                                               \
     }
 
+/* Those that may wait. */
+#define WAIT_HOOK(name, parameters, arguments)                                                     \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        real_need();                                                                               \
+        event_waited();                                                                            \
+        struct descriptor_use use = event_use_begin(descriptor, #name, CALLER_HERE());             \
+        int done = real.name arguments;                                                            \
+        event_use_end(&use, done < 0, true, #name, CALLER_HERE());                                 \
+        return done;                                                                               \
+    }
+
 /* Those that would succeed on a placeholder. */
 #define KEPT_HOOK(name, parameters, arguments, is_probe)                                           \
     EXPORT int name parameters                                                                     \
@@ -59,12 +71,12 @@ USE_HOOK(int, fdatasync, (int descriptor), (descriptor), false)
 USE_HOOK(int, ftruncate, (int descriptor, off_t length), (descriptor, length), false)
 USE_HOOK(int, ftruncate64, (int descriptor, off64_t length), (descriptor, length), false)
 USE_HOOK(int, fchmod, (int descriptor, mode_t mode), (descriptor, mode), false)
-USE_HOOK(int, flock, (int descriptor, int operation), (descriptor, operation), false)
+WAIT_HOOK(flock, (int descriptor, int operation), (descriptor, operation))
 USE_HOOK(int, timerfd_settime,
          (int descriptor, int flags, const struct itimerspec *time, struct itimerspec *before),
          (descriptor, flags, time, before), false)
 USE_HOOK(int, timerfd_gettime, (int descriptor, struct itimerspec *time), (descriptor, time), false)
-USE_HOOK(int, eventfd_read, (int descriptor, eventfd_t *value), (descriptor, value), false)
+WAIT_HOOK(eventfd_read, (int descriptor, eventfd_t *value), (descriptor, value))
 USE_HOOK(int, eventfd_write, (int descriptor, eventfd_t value), (descriptor, value), false)
 USE_HOOK(int, fallocate, (int descriptor, int mode, off_t offset, off_t length),
          (descriptor, mode, offset, length), false)
@@ -79,6 +91,8 @@ USE_HOOK(int, inotify_add_watch, (int descriptor, const char *path, uint32_t mas
 USE_HOOK(int, inotify_rm_watch, (int descriptor, int watch), (descriptor, watch), false)
 KEPT_HOOK(fstatfs, (int descriptor, struct statfs *status), (descriptor, status), false)
 KEPT_HOOK(fstatfs64, (int descriptor, struct statfs64 *status), (descriptor, status), false)
+KEPT_HOOK(fstatvfs, (int descriptor, struct statvfs *status), (descriptor, status), false)
+KEPT_HOOK(fstatvfs64, (int descriptor, struct statvfs64 *status), (descriptor, status), false)
 KEPT_HOOK(fchdir, (int descriptor), (descriptor), false)
 KEPT_HOOK(fstat, (int descriptor, struct stat *status), (descriptor, status), true)
 KEPT_HOOK(fstat64, (int descriptor, struct stat64 *status), (descriptor, status), true)
@@ -173,21 +187,27 @@ EXPORT int epoll_ctl(int descriptor, int operation, int member, struct epoll_eve
     return done;
 }
 
-/* Two descriptors: either may be the closed one. */
-#define BETWEEN_HOOK(name, parameters, arguments)                                                  \
+/* Two descriptors: either may be the closed one. The kernel's first argument is the one that a
+ * waiting thread is found by. */
+#define BETWEEN_HOOK(name, parameters, arguments, first, second)                                   \
     EXPORT ssize_t name parameters                                                                 \
     {                                                                                              \
         real_need();                                                                               \
         event_waited();                                                                            \
+        struct descriptor_use use = event_use_begin(first, #name, CALLER_HERE());                  \
         ssize_t done = real.name arguments;                                                        \
-        look(done == -1, to, #name, false, CALLER_HERE());                                         \
-        look(done == -1, from, #name, false, CALLER_HERE());                                       \
+        event_use_end(&use, done < 0, true, #name, CALLER_HERE());                                 \
+        look(done == -1, second, #name, false, CALLER_HERE());                                     \
         return done;                                                                               \
     }
 
-BETWEEN_HOOK(sendfile, (int to, int from, off_t *offset, size_t size), (to, from, offset, size))
-BETWEEN_HOOK(sendfile64, (int to, int from, off64_t *offset, size_t size), (to, from, offset, size))
+BETWEEN_HOOK(sendfile, (int to, int from, off_t *offset, size_t size), (to, from, offset, size), to,
+             from)
+BETWEEN_HOOK(sendfile64, (int to, int from, off64_t *offset, size_t size), (to, from, offset, size),
+             to, from)
 BETWEEN_HOOK(splice,
              (int from, off64_t *from_offset, int to, off64_t *to_offset, size_t size,
               unsigned flags),
-             (from, from_offset, to, to_offset, size, flags))
+             (from, from_offset, to, to_offset, size, flags), from, to)
+BETWEEN_HOOK(tee, (int from, int to, size_t size, unsigned flags), (from, to, size, flags), from,
+             to)

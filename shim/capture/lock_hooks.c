@@ -154,6 +154,12 @@ TELL_HOOK(sem_trywait, (sem_t * semaphore), (semaphore), semaphore)
 WAIT_HOOK(sem_timedwait, (sem_t * semaphore, until end), (semaphore, end), semaphore, semaphore)
 WAIT_HOOK(sem_clockwait, (sem_t * semaphore, clockid_t clock, until end), (semaphore, clock, end),
           semaphore, semaphore)
+TELL_HOOK(sem_getvalue, (sem_t * semaphore, int *value), (semaphore, value), semaphore)
+TELL_HOOK(pthread_mutex_consistent, (pthread_mutex_t * mutex), (mutex), mutex)
+TELL_HOOK(pthread_mutex_getprioceiling, (const pthread_mutex_t *mutex, int *ceiling),
+          (mutex, ceiling), mutex)
+TELL_HOOK(pthread_mutex_setprioceiling, (pthread_mutex_t * mutex, int ceiling, int *before),
+          (mutex, ceiling, before), mutex)
 SIGNAL_HOOK(sem_post, (sem_t * semaphore), (semaphore), semaphore)
 WAIT_HOOK(pthread_barrier_wait, (pthread_barrier_t * barrier), (barrier), barrier, barrier)
 TAKE_HOOK(mtx_lock, (mtx_t * mutex), (mutex), mutex, HELD_MUTEX, true)

@@ -145,6 +145,25 @@ OPENING_HOOK(mkostemps, (char *path, int length, int flags), (path, length, flag
 OPENING_HOOK(mkostemps64, (char *path, int length, int flags), (path, length, flags), NULL,
              "mkostemps")
 OPENING_HOOK(posix_openpt, (int flags), (flags), NULL, "posix_openpt")
+OPENING_HOOK(getpt, (void), (), NULL, "getpt")
+OPENING_HOOK(pidfd_getfd, (int process, int number_there, unsigned flags),
+             (process, number_there, flags), NULL, "pidfd_getfd")
+
+/* On Linux a queue is a descriptor (mq_overview(7)). */
+EXPORT mqd_t mq_open(const char *name, int flags, ...)
+{
+    va_list list;
+    va_start(list, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(list, mode_t) : 0;
+    struct mq_attr *attributes = (flags & O_CREAT) != 0 ? va_arg(list, struct mq_attr *) : NULL;
+    va_end(list);
+    real_need();
+    mqd_t queue = real.mq_open(name, flags, mode, attributes);
+    if (try_again(queue))
+        queue = real.mq_open(name, flags, mode, attributes);
+    opened(queue, NULL, "mq_open", CALLER_HERE());
+    return queue;
+}
 
 EXPORT int dup(int descriptor)
 {
@@ -191,6 +210,16 @@ EXPORT int openpty(int *master, int *slave, char *name, const struct termios *se
         event_opened(*slave, "openpty", CALLER_HERE());
     }
     return result;
+}
+
+EXPORT int forkpty(int *master, char *name, const struct termios *settings,
+                   const struct winsize *size)
+{
+    real_need();
+    int process = real.forkpty(master, name, settings, size);
+    if (process > 0)
+        event_opened(*master, "forkpty", CALLER_HERE());
+    return process;
 }
 
 #define ACCEPT_HOOK(name, parameters, arguments)                                                   \

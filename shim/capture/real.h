@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
@@ -31,6 +32,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <threads.h>
@@ -74,7 +76,12 @@ int __openat_2(int directory, const char *path, int flags);
 int __openat64_2(int directory, const char *path, int flags);
 int __fxstat(int version, int descriptor, struct stat *status);
 int __fxstat64(int version, int descriptor, struct stat64 *status);
+int __fxstatat(int version, int directory, const char *path, struct stat *status, int flags);
+int __fxstatat64(int version, int directory, const char *path, struct stat64 *status, int flags);
 int fcntl64(int descriptor, int command, ...);
+int epoll_pwait2(int descriptor, struct epoll_event *events, int room,
+                 const struct timespec *timeout, const sigset_t *mask);
+int pidfd_getfd(int process, int number, unsigned flags);
 int pidfd_open(pid_t process, unsigned flags);
 int __poll_chk(struct pollfd *watched, nfds_t count, int timeout, size_t room);
 int __ppoll_chk(struct pollfd *watched, nfds_t count, const struct timespec *timeout,

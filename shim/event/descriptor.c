@@ -309,11 +309,14 @@ void event_closed_slow(int number, enum closing closing, bool ok, struct caller 
     errno = saved;
 }
 
+/* More in turn are a loop over all numbers (registry/close_run.h), as by close(). */
+#define RANGE_OWNED 3
+
 /* To the last number is not to close what one owns: those who do may still try. */
 void event_closing_range(unsigned first, unsigned last, const char *how, struct caller caller)
 {
     int saved = errno;
-    bool all = last >= INT_MAX;
+    bool all = last >= INT_MAX, owned = last - first < RANGE_OWNED;
     for (unsigned at = first; at <= last && at < descriptor_top(); at++) {
         bool kept = false;
         uint64_t word = descriptor_in_range((int)at) ? descriptor_word((int)at) : 0;
@@ -321,10 +324,12 @@ void event_closing_range(unsigned first, unsigned last, const char *how, struct 
             continue;
         if (descriptor_is_kept((int)at))
             descriptor_quarantine_yield((int)at);
-        if (all)
+        if (all) {
             descriptor_forget((int)at);
-        else if (descriptor_state_of(word) == DESCRIPTOR_OPEN)
-            (void)end((int)at, word, how, 0, caller, &kept);
+        } else if (descriptor_state_of(word) == DESCRIPTOR_OPEN) {
+            uint64_t flags = owned ? look_before_close((int)at, word, how, caller) : 0;
+            (void)end((int)at, word, how, flags, caller, &kept);
+        }
         guard_leave();
     }
     errno = saved;

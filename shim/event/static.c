@@ -221,6 +221,9 @@ bool fault_in_static(const struct touch *touch)
     if (object == NULL)
         return false;
     if (atomic_load(&object->state) == STATIC_DEAD) {
+        if (touch->access == ACCESS_READ && !touch->modifies &&
+            static_poison_read(object, touch->address))
+            return true; /* `alive` flags are read on purpose */
         bool itself = touch->thread != NULL && touch->thread->reference == object->end_thread;
         /* A store by the thread that goes through the exit handlers makes the object anew. */
         if (!itself || !is_plain_store(touch))

@@ -24,38 +24,56 @@ bool static_poison_is_pointer(uint64_t word, bool (*is_mapped)(uintptr_t address
     return is_mapped((uintptr_t)word);
 }
 
-/* The words of [start, end), all of the object's from the first aligned one on having numbers. */
-static void poison_part(struct static_object *object, uintptr_t start, uintptr_t end)
+/* The words of [start, end), all of the object's from the first aligned one on having numbers.
+ * Returns how many became poison. */
+static uint32_t poison_part(const struct static_object *object, uintptr_t start, uintptr_t end)
 {
+    uint32_t poisoned = 0;
     uintptr_t first = ROUND_UP(object->address, 8);
     for (uintptr_t at = ROUND_UP(start, 8); at + 8 <= end; at += 8) {
         uint64_t *word = (uint64_t *)at;
         size_t offset = (at - first) / 8;
         if (offset >= POISON_WORDS)
-            return;
+            break;
         if (static_poison_is_pointer(__atomic_load_n(word, __ATOMIC_RELAXED), memory_is_mapped)) {
-            object->poisoned++;
+            poisoned++;
             __atomic_store_n(word, poison_word(first_word(object), offset), __ATOMIC_RELAXED);
         }
     }
+    return poisoned;
 }
 
 void static_poison_bury(struct static_object *object)
 {
     uintptr_t end = object->address + object->size;
     uintptr_t first_page = ROUND_UP(object->address, PAGE_SIZE), last_page = end & ~(PAGE_SIZE - 1);
+    uint32_t inside = 0; /* counted only where no trap tells of what is made there */
     if (first_page < last_page) {
         object->protected = first_page;
         object->protected_size = last_page - first_page;
+        inside = poison_part(object, first_page, last_page);
         if (!memory_protect((void *)first_page, object->protected_size, PROT_NONE))
             object->protected_size = 0;
     }
-    if (object->protected_size == 0) {
-        poison_part(object, object->address, end);
+    if (first_page >= last_page) {
+        object->poisoned = poison_part(object, object->address, end);
         return;
     }
-    poison_part(object, object->address, first_page);
-    poison_part(object, last_page, end);
+    object->poisoned = poison_part(object, object->address, first_page) +
+                       poison_part(object, last_page, end) +
+                       (object->protected_size == 0 ? inside : 0);
+}
+
+bool static_poison_read(const struct static_object *object, uintptr_t address)
+{
+    void *page = (void *)(address & ~(PAGE_SIZE - 1));
+    uintptr_t first = ROUND_UP(object->address, 8), at = address & ~(uintptr_t)7;
+    if (!memory_protect(page, PAGE_SIZE, PROT_READ))
+        return false;
+    uint64_t word = __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
+    size_t offset = (at - first) / 8;
+    return !(offset < POISON_WORDS && word == poison_word(first_word(object), offset)) &&
+           !static_poison_is_pointer(word, memory_is_mapped);
 }
 
 bool static_poison_reopen(struct static_object *object)

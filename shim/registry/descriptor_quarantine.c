@@ -2,10 +2,12 @@
 #include "registry/descriptor_quarantine.h"
 
 #include "base/system.h"
+#include "base/text.h"
 #include "registry/descriptor.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 static struct lock quarantine_lock;
@@ -39,7 +41,7 @@ bool descriptor_quarantine_takes(int number)
 {
     return room > 0 && number > 2 && atomic_load_explicit(&pauses, memory_order_relaxed) == 0 &&
            !atomic_load_explicit(&scarce, memory_order_relaxed) && !system_is_refused(SYS_dup3) &&
-           !system_is_refused(SYS_openat);
+           !system_is_refused(SYS_openat) && !system_is_refused(SYS_memfd_create);
 }
 
 /* With the lock: nobody puts a file there meanwhile. */
@@ -54,12 +56,25 @@ static void release_oldest(void)
         (void)system_close(number);
 }
 
+/* Of a file that is nobody else's: what a raw call, or one by /proc/self/fd, may do to a
+ * placeholder (change its owner, its times, its mode) reaches nothing. */
+static long open_placeholder(void)
+{
+    char path[32];
+    long file = system_call3(SYS_memfd_create, (long)"outlive", MFD_CLOEXEC, 0);
+    if (file < 0)
+        return file;
+    struct text text = text_in(path, sizeof path);
+    text_format(&text, "/proc/self/fd/%ld", file);
+    long placeholder = system_open(path, O_PATH | O_CLOEXEC, 0);
+    (void)system_close((int)file);
+    return placeholder;
+}
+
 /* A number of its own only for a moment: nothing is left for the program to close. */
 static bool put_placeholder(int number)
 {
-    long placeholder = system_open("/dev/null", O_PATH | O_CLOEXEC, 0);
-    if (placeholder < 0)
-        placeholder = system_open("/", O_PATH | O_CLOEXEC, 0);
+    long placeholder = open_placeholder();
     if (placeholder < 0)
         return false;
     long put =

@@ -34,6 +34,24 @@ class Registry
     volatile bool alive = true;
 };
 
+/* The same, where the flag lies in a page that holds nothing else. */
+struct BigRegistry {
+    char before[8192];
+    std::string name = "a registry with a name that is quite long";
+    volatile bool alive = true;
+    char after[8192];
+    NOINLINE ~BigRegistry()
+    {
+        alive = false;
+    }
+    void put(char character)
+    {
+        if (alive)
+            before[0] = after[0] = character;
+    }
+};
+static BigRegistry big_registry;
+
 /* Comes back when it is needed after its end (Alexandrescu, Modern C++ Design, 6.6). */
 class Phoenix
 {
@@ -124,6 +142,7 @@ struct Speaker {
     {
         std::cout << name << " ends" << std::endl;
         printf("registry is %s\n", Registry::is_alive() ? "alive" : "gone");
+        big_registry.put('s');
         Phoenix::instance().write(name.c_str());
         case_sink = (uintptr_t)trivial.name[0] + (uintptr_t)never_destroyed()->size();
     }
@@ -167,6 +186,7 @@ static void *write_on(void *)
         case_sink = (uintptr_t)fileno(stdout) + (uintptr_t)never_destroyed()->size() +
                     (uintptr_t)trivial.numbers[7];
         (void)Registry::is_alive();
+        case_sink = big_registry.alive;
         case_round();
     }
     return nullptr;

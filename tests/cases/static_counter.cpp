@@ -1,6 +1,8 @@
-// A worker counts in a table of plain numbers, larger than a page, that exit has destroyed.
+// A worker counts in a table of atomic numbers, larger than a page, that exit has destroyed.
 // EXPECT kind=late-touch stripped=nothing late=worker destroyer=main touch=count_one end=~Counters start=main says=global.Counters.counters
 #include "case.h"
+
+#include <atomic>
 
 static bool is_bug;
 
@@ -13,10 +15,10 @@ static struct Gate {
 } gate;
 
 struct Counters {
-    volatile long numbers[2048];
+    std::atomic<long> numbers[2048];
     NOINLINE ~Counters()
     {
-        case_sink = (uintptr_t)numbers[0];
+        case_sink = (uintptr_t)numbers[0].load();
     }
 };
 
@@ -24,7 +26,7 @@ static Counters counters;
 
 NOINLINE static void count_one(unsigned at)
 {
-    counters.numbers[at % 2048] += 1;
+    counters.numbers[at % 2048].fetch_add(1);
 }
 
 static void *work(void *)

@@ -1,4 +1,4 @@
-// A worker reads a table of plain numbers, larger than a page, that exit has destroyed.
+// A worker reads a table of pointers, larger than a page, that exit has destroyed; it follows none.
 // EXPECT kind=late-touch stripped=nothing late=worker destroyer=main touch=look end=~Table start=main says=global.Table.table
 #include "case.h"
 
@@ -13,19 +13,20 @@ static struct Gate {
 } gate;
 
 struct Table {
-    volatile int numbers[4096];
+    int *volatile places[4096];
     NOINLINE ~Table()
     {
-        for (volatile int &number : numbers)
-            number = -1;
+        case_sink = (uintptr_t)places[0];
     }
 };
 
 static Table table;
 
-NOINLINE static int look(unsigned at)
+static int number;
+
+NOINLINE static bool look(unsigned at)
 {
-    return table.numbers[at % 4096];
+    return table.places[at % 4096] != nullptr;
 }
 
 static void *work(void *)
@@ -43,6 +44,8 @@ static void *work(void *)
 int main(int count, char **arguments)
 {
     is_bug = case_is_bug(count, arguments);
+    for (int *volatile &place : table.places)
+        place = &number;
     pthread_t thread;
     pthread_create(&thread, nullptr, work, nullptr);
     case_await(2);
