@@ -25,8 +25,9 @@ static void tell(enum kind kind, const struct thread *owner, const char *functio
     report_prepared();
 }
 
-/* No thread has the handle. True: one had it, and that was told; or its record is forgotten, but its
- * stack is dead: then only the call is left out, with the answer that libc gives for no thread. */
+/* No thread has the handle. True: one had it, and that was told; or its record is forgotten, but
+ * its stack is dead: then only the call is left out, with the answer that libc gives for no thread.
+ */
 static bool tell_ended(pthread_t handle, enum handle_use use, const char *function,
                        struct caller caller)
 {

@@ -1,5 +1,6 @@
-// A detached thread was handed an object once, uses it in all its rounds, and holds it nowhere but in
-// its frame or a register, asleep, when it is deleted: it may come back, and nothing has ordered it.
+// A detached thread was handed an object once, uses it in all its rounds, and holds it nowhere but
+// in its frame or a register, asleep, when it is deleted: it may come back, and nothing has ordered
+// it.
 // EXPECT kind=late-thread grade=possible exit=0 late=user destroyer=main touch=use end=main birth=main start=main options=linger=0
 #include "waits.h"
 

@@ -1,5 +1,5 @@
-// A member function that runs as a thread uses its object time and again, and sleeps in between; the
-// object is deleted before the thread is told to stop and joined. In its rounds it waits for a
+// A member function that runs as a thread uses its object time and again, and sleeps in between;
+// the object is deleted before the thread is told to stop and joined. In its rounds it waits for a
 // condition, with a timeout, in another object.
 // EXPECT kind=late-thread grade=imminent exit=0 late=monitor destroyer=main touch=look end=main birth=main start=start options=linger=0
 #include "waits.h"
@@ -37,7 +37,10 @@ struct Monitor {
                 return;
         }
     }
-    NOINLINE std::thread start() { return std::thread(&Monitor::run, this); }
+    NOINLINE std::thread start()
+    {
+        return std::thread(&Monitor::run, this);
+    }
 };
 
 static void stop_it(std::thread &thread)

@@ -214,14 +214,17 @@ static void wait_for_future()
     auto *thing = new Thing;
     std::promise<void> promise;
     std::future<void> future = promise.get_future();
-    std::thread([thing](std::promise<void> said) {
-        for (int round = 0; round < 3; round++) {
-            thing->use();
-            usleep(300);
-        }
-        said.set_value();
-        usleep(50000000);
-    }, std::move(promise)).detach();
+    std::thread(
+        [thing](std::promise<void> said) {
+            for (int round = 0; round < 3; round++) {
+                thing->use();
+                usleep(300);
+            }
+            said.set_value();
+            usleep(50000000);
+        },
+        std::move(promise))
+        .detach();
     future.wait();
     delete thing;
     auto other = std::make_unique<Thing>();

@@ -1,5 +1,5 @@
-// What threads may do with objects that others destroy, where atomics alone order it: nothing that a
-// preloaded library sees. A flag that says that the user is done, one that the user asks and
+// What threads may do with objects that others destroy, where atomics alone order it: nothing that
+// a preloaded library sees. A flag that says that the user is done, one that the user asks and
 // answers, a pool that is drained by a count.
 // EXPECT silent
 #include "waits.h"

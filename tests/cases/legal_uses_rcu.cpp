@@ -1,7 +1,7 @@
 // Readers that reload a shared pointer in every round, while a writer replaces and frees what it
-// points to: after a grace period, in which each reader was seen outside (RCU), or when no reader is
-// in an epoch as old as the object (epoch-based reclamation). The readers sleep between two rounds,
-// and may keep an old pointer in a register or a slot that they do not read again.
+// points to: after a grace period, in which each reader was seen outside (RCU), or when no reader
+// is in an epoch as old as the object (epoch-based reclamation). The readers sleep between two
+// rounds, and may keep an old pointer in a register or a slot that they do not read again.
 // EXPECT silent
 #include "waits.h"
 
