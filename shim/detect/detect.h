@@ -174,7 +174,6 @@ struct late_thread {
     uint32_t rounds; /* uses with a wait since the one before */
     bool asleep;     /* at the destruction, in a call with a timeout, where it is between uses */
     bool ended;      /* before the destruction */
-    bool given;      /* with its start argument */
     enum late_way way;
     enum late_order order;
     uint32_t now; /* kept stack: where it slept */

@@ -3,12 +3,10 @@
 #include "base/clock.h"
 #include "detect/detect.h"
 
-static void write_sources(struct text *text, const struct use *use, bool given)
+static void write_sources(struct text *text, const struct use *use)
 {
-    if (given)
-        text_add(text, "it was given the object, or a way to it, at its start; ");
-    text_format(text, "it was seen to use the object %u time%s", use->count - given,
-                use->count - given == 1 ? "" : "s");
+    text_format(text, "it was seen to use the object %u time%s", use->count,
+                use->count == 1 ? "" : "s");
     if (use->function != NULL)
         text_format(text, ", by %s()", use->function);
 }
@@ -35,7 +33,7 @@ static const char *way_name(enum late_way way)
 static void write_evidence(struct text *text, const struct late_thread *late)
 {
     const char *way = way_name(late->way);
-    write_sources(text, &late->use, late->given);
+    write_sources(text, &late->use);
     if (late->rounds > 0)
         text_format(text, ", in %u rounds with a wait between them", late->rounds);
     if (late->asleep)

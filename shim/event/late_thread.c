@@ -40,7 +40,6 @@ struct near {
     bool asleep;  /* within a round */
     bool listens; /* it waited for a condition or a semaphore */
     bool ran;     /* it had a processor, or waited for one */
-    bool held;    /* its frames and registers lead to the object, wherever it slept */
 };
 
 #define NEARS 256
@@ -166,7 +165,6 @@ static bool look(struct near *near, const struct thread *thread, const struct ob
     near->listens = block->wait.what == WAIT_CONDITION || block->wait.what == WAIT_SEMAPHORE;
     near->now = stack_keep_frames(stack.frames, stack.count);
     enum late_way way = way_of_frames(&held, object);
-    near->held = held.exact && way == LATE_WAY_FRAME;
     if (near->way == LATE_WAY_NONE)
         near->way = way;
     return held.exact && waiting_has_end(&waiting) && !waits_for_lock(block) &&
@@ -184,16 +182,12 @@ static bool look_often(struct near *near, const struct thread *thread, const str
     return false;
 }
 
+/* What it was given at its start it need not have used. */
 static bool has_habit(const struct near *near)
 {
+    if (near->use.sources == UINT32_C(1) << USE_ARGUMENT)
+        return false;
     return near->rhythm.rounds >= ROUNDS_LEAST || near->use.count >= USES_LEAST;
-}
-
-/* It was given the object at its start, or a way to it, and may use it in ways that are not seen.
- */
-static bool was_given(const struct near *near)
-{
-    return (near->use.sources & UINT32_C(1) << USE_ARGUMENT) != 0;
 }
 
 /* It has come back between two pauses: twice, or once with many uses. */
@@ -295,7 +289,7 @@ static bool is_worth_keeping(const struct near *near)
         return near->asleep && !near->listens;
     if (near->listens && !near->asleep)
         return false;
-    return has_habit(near) || near->held;
+    return true;
 }
 
 /* One user of an object that another thread has destroyed. */
@@ -308,8 +302,7 @@ static bool consider(const struct use *use, const struct object *object, uint64_
                         .use = *use,
                         .destroyer_ticks = destroyer_ticks};
     if (thread == NULL || thread == guard.thread ||
-        !use_rhythm_of(object, use->thread, &near.rhythm) ||
-        !(has_habit(&near) || was_given(&near)))
+        !use_rhythm_of(object, use->thread, &near.rhythm) || !has_habit(&near))
         return false;
     near.alive = thread->state == THREAD_RUNNING;
     if (!near.alive && thread->joined)
@@ -321,7 +314,7 @@ static bool consider(const struct use *use, const struct object *object, uint64_
         near.asleep = look_often(&near, thread, object);
     if (is_worth_keeping(&near))
         keep(&near, object);
-    return near.alive && has_habit(&near);
+    return near.alive;
 }
 
 /* What std::make_shared makes begins with a control block: its class is found, in stripped programs
@@ -431,7 +424,6 @@ static void tell(const struct near *near, bool imminent)
                                      .rounds = near->rhythm.rounds,
                                      .asleep = near->asleep,
                                      .ended = !near->alive,
-                                     .given = was_given(near),
                                      .way = near->way,
                                      .order = near->order,
                                      .now = near->now,
