@@ -27,15 +27,15 @@
 
 /* What is kept of a destruction and a user, until exit. */
 struct near {
-    uintptr_t address; /* of the object */
-    uint32_t object;   /* its number */
-    thread_reference thread;
-    struct use use;
-    struct use_rhythm rhythm;
-    uint32_t now;             /* kept stack: where it slept */
+    uintptr_t address;        /* of the object */
     uint64_t destroyer_ticks; /* of the destroyer's last use of the object by a lock in it, or 0 */
+    struct use use;
+    uint32_t object; /* its number */
+    thread_reference thread;
+    uint32_t now; /* kept stack: where it slept */
     enum late_way way;
     enum late_order order;
+    struct use_rhythm rhythm;
     bool alive;
     bool asleep;  /* within a round */
     bool listens; /* it waited for a condition or a semaphore */
