@@ -181,7 +181,7 @@ static bool can_be_read(const void *address)
     return read;
 }
 
-static void whole_pages_are_taken_away(void **state)
+static void whole_pages_are_taken_away_with_their_content(void **state)
 {
     (void)state;
     static unsigned char bytes[4 * 4096] __attribute__((aligned(4096)));
@@ -199,8 +199,17 @@ static void whole_pages_are_taken_away(void **state)
     assert_false(can_be_read(bytes + 3 * 4096 - 1));
     assert_true(can_be_read(bytes + 3 * 4096));
     assert_true(static_poison_stands(object));
+    /* A flag may be read, a pointer not. */
+    assert_true(static_poison_read(object, (uintptr_t)bytes + 4096 + 201));
+    assert_true(can_be_read(bytes + 4096));
+    assert_false(can_be_read(bytes + 2 * 4096));
+    assert_false(static_poison_read(object, (uintptr_t)bytes + 4096 + 16));
     assert_true(static_poison_reopen(object));
-    assert_memory_equal(bytes + 4096 + 16, &pointer, sizeof pointer);
+    uint64_t word, offset = 0;
+    memcpy(&word, bytes + 4096 + 16, sizeof word);
+    assert_ptr_equal(static_poison_find(word, &offset), object);
+    assert_int_equal(offset, 4096 + 16 - 100);
+    assert_int_equal(bytes[2 * 4096], 3);
     static_object_forget(object);
 }
 
@@ -249,7 +258,7 @@ int main(void)
         cmocka_unit_test(pointers_are_told_from_numbers),
         cmocka_unit_test(only_pointers_are_poisoned),
         cmocka_unit_test(a_new_object_has_other_poison),
-        cmocka_unit_test(whole_pages_are_taken_away),
+        cmocka_unit_test(whole_pages_are_taken_away_with_their_content),
         cmocka_unit_test(unknown_size_is_one_address),
         cmocka_unit_test(handlers_are_kept),
     };
