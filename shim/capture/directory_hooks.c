@@ -1,60 +1,41 @@
-/* Directory hooks: calls on a path from a directory, or on the descriptor itself (AT_EMPTY_PATH, or
- * no path at all). Where that is closed and its number kept, the placeholder would answer. */
+/* Directory hooks: calls on a path from a directory, or on a descriptor itself, other than those
+ * that open (opening_hooks.c). */
+#include "capture/directory_look.h"
 #include "capture/real.h"
-
-#include "event/descriptor.h"
-
-/* A full path needs no directory. */
-static bool is_closed(int directory, const char *path, const char *function, bool is_probe,
-                      struct caller caller)
-{
-    if (!event_is_kept(directory) || (path != NULL && path[0] == '/'))
-        return false;
-    errno = EBADF;
-    event_use_failed(directory, function, is_probe, caller);
-    return true;
-}
 
 /* As fstat() does, and in newer libraries by these calls: it only asks. */
 static bool names_itself(const char *path)
 {
-    return path == NULL || path[0] == 0;
+    return directory_counts(path, AT_EMPTY_PATH) && !directory_counts(path, 0);
 }
 
-static inline void look(bool failed, int directory, const char *function, bool is_probe,
-                        struct caller caller)
-{
-    if (__builtin_expect(failed, 0) && errno == EBADF)
-        event_use_failed(directory, function, is_probe, caller);
-}
-
-#define CALL_HOOK(name, parameters, arguments, is_probe)                                           \
-    EXPORT int name parameters                                                                     \
+#define CALL_HOOK(result, name, parameters, arguments, flags, is_probe)                            \
+    EXPORT result name parameters                                                                  \
     {                                                                                              \
         real_need();                                                                               \
-        if (event_is_kept(directory) &&                                                            \
-            is_closed(directory, path, #name, is_probe, CALLER_HERE()))                            \
-            return -1;                                                                             \
-        int done = real.name arguments;                                                            \
-        look(done == -1, directory, #name, done == -1 && errno == EBADF && (is_probe),             \
-             CALLER_HERE());                                                                       \
+        result done = -1;                                                                          \
+        if (!directory_is_kept(directory, path, flags))                                            \
+            done = real.name arguments;                                                            \
+        directory_look(done == -1, directory, path, flags, #name, done == -1 && (is_probe),        \
+                       CALLER_HERE());                                                             \
         return done;                                                                               \
     }
 
-#define DIRECTORY_HOOK(name, parameters, arguments) CALL_HOOK(name, parameters, arguments, false)
 #define STATUS_HOOK(name, parameters, arguments)                                                   \
-    CALL_HOOK(name, parameters, arguments, names_itself(path))
+    CALL_HOOK(int, name, parameters, arguments, flags, names_itself(path))
+#define DIRECTORY_HOOK(name, parameters, arguments, flags)                                         \
+    CALL_HOOK(int, name, parameters, arguments, flags, false)
 
-#define TWO_HOOK(name, parameters, arguments)                                                      \
+/* Two numbers; flags are of the first. */
+#define TWO_HOOK(name, parameters, arguments, flags)                                               \
     EXPORT int name parameters                                                                     \
     {                                                                                              \
         real_need();                                                                               \
-        if (is_closed(directory, path, #name, false, CALLER_HERE()) ||                             \
-            is_closed(to, new_path, #name, false, CALLER_HERE()))                                  \
-            return -1;                                                                             \
-        int done = real.name arguments;                                                            \
-        look(done == -1, directory, #name, false, CALLER_HERE());                                  \
-        look(done == -1, to, #name, false, CALLER_HERE());                                         \
+        int done = -1;                                                                             \
+        if (!directory_is_kept(directory, path, flags) && !directory_is_kept(to, new_path, 0))     \
+            done = real.name arguments;                                                            \
+        directory_look(done == -1, directory, path, flags, #name, false, CALLER_HERE());           \
+        directory_look(done == -1, to, new_path, 0, #name, false, CALLER_HERE());                  \
         return done;                                                                               \
     }
 
@@ -72,17 +53,25 @@ STATUS_HOOK(statx,
             (int directory, const char *path, int flags, unsigned mask, struct statx *status),
             (directory, path, flags, mask, status))
 DIRECTORY_HOOK(fchownat, (int directory, const char *path, uid_t user, gid_t group, int flags),
-               (directory, path, user, group, flags))
+               (directory, path, user, group, flags), flags)
 DIRECTORY_HOOK(fchmodat, (int directory, const char *path, mode_t mode, int flags),
-               (directory, path, mode, flags))
+               (directory, path, mode, flags), flags)
 DIRECTORY_HOOK(utimensat,
                (int directory, const char *path, const struct timespec times[2], int flags),
-               (directory, path, times, flags))
+               (directory, path, times, flags), flags)
 DIRECTORY_HOOK(faccessat, (int directory, const char *path, int mode, int flags),
-               (directory, path, mode, flags))
-DIRECTORY_HOOK(unlinkat, (int directory, const char *path, int flags), (directory, path, flags))
-DIRECTORY_HOOK(mkdirat, (int directory, const char *path, mode_t mode), (directory, path, mode))
+               (directory, path, mode, flags), flags)
+DIRECTORY_HOOK(unlinkat, (int directory, const char *path, int flags), (directory, path, flags), 0)
+DIRECTORY_HOOK(mkdirat, (int directory, const char *path, mode_t mode), (directory, path, mode), 0)
+DIRECTORY_HOOK(mkfifoat, (int directory, const char *path, mode_t mode), (directory, path, mode), 0)
+DIRECTORY_HOOK(symlinkat, (const char *target, int directory, const char *path),
+               (target, directory, path), 0)
+/* An empty path is the link itself, without a flag (readlink(2)). */
+CALL_HOOK(ssize_t, readlinkat, (int directory, const char *path, char *target, size_t size),
+          (directory, path, target, size), AT_EMPTY_PATH, false)
 TWO_HOOK(linkat, (int directory, const char *path, int to, const char *new_path, int flags),
-         (directory, path, to, new_path, flags))
+         (directory, path, to, new_path, flags), flags)
 TWO_HOOK(renameat, (int directory, const char *path, int to, const char *new_path),
-         (directory, path, to, new_path))
+         (directory, path, to, new_path), 0)
+TWO_HOOK(renameat2, (int directory, const char *path, int to, const char *new_path, unsigned flags),
+         (directory, path, to, new_path, flags), 0)

@@ -1,6 +1,7 @@
 /* Opening hooks: calls that make descriptors. Where none are left the numbers that the shim keeps
  * from reuse go back, and the call is made once more. accept, which also waits, is among them;
  * fcntl and recvmsg are with the calls they belong to, dup2 with what ends a descriptor. */
+#include "capture/directory_look.h"
 #include "capture/real.h"
 
 #include "event/descriptor.h"
@@ -19,16 +20,6 @@ static void opened(int number, const char *path, const char *how, struct caller 
         return;
     event_opened(number, how, caller);
     event_opened_path(number, path);
-}
-
-/* A relative path from a directory that is closed: the placeholder would be none. */
-static bool is_closed(int directory, const char *path, const char *function, struct caller caller)
-{
-    if (!event_is_kept(directory) || path == NULL || path[0] == '/')
-        return false;
-    errno = EBADF;
-    event_use_failed(directory, function, false, caller);
-    return true;
 }
 
 /* The mode is there only where a file may be made (open(2)). */
@@ -64,8 +55,7 @@ OPEN_HOOK(open64)
 
 static void opened_at(int number, int directory, const char *path, struct caller caller)
 {
-    if (number < 0 && errno == EBADF)
-        event_use_failed(directory, "openat", false, caller);
+    directory_look(number < 0, directory, path, 0, "openat", false, caller);
     opened(number, path, "openat", caller);
 }
 
@@ -74,10 +64,10 @@ static void opened_at(int number, int directory, const char *path, struct caller
     {                                                                                              \
         real_need();                                                                               \
         MODE_OF(flags, flags)                                                                      \
-        if (is_closed(directory, path, "openat", CALLER_HERE()))                                   \
-            return -1;                                                                             \
+        int number = -1;                                                                           \
         event_opening_path(path);                                                                  \
-        int number = real.name(directory, path, flags, mode);                                      \
+        if (!directory_is_kept(directory, path, 0))                                                \
+            number = real.name(directory, path, flags, mode);                                      \
         if (try_again(number))                                                                     \
             number = real.name(directory, path, flags, mode);                                      \
         opened_at(number, directory, path, CALLER_HERE());                                         \
@@ -92,10 +82,10 @@ OPENAT_HOOK(openat64)
     EXPORT int name(int directory, const char *path, int flags)                                    \
     {                                                                                              \
         real_need();                                                                               \
-        if (is_closed(directory, path, "openat", CALLER_HERE()))                                   \
-            return -1;                                                                             \
+        int number = -1;                                                                           \
         event_opening_path(path);                                                                  \
-        int number = real.name(directory, path, flags);                                            \
+        if (!directory_is_kept(directory, path, 0))                                                \
+            number = real.name(directory, path, flags);                                            \
         if (try_again(number))                                                                     \
             number = real.name(directory, path, flags);                                            \
         opened_at(number, directory, path, CALLER_HERE());                                         \
