@@ -206,10 +206,8 @@ static uint64_t look_before_close(int number, uint64_t word, const char *how, st
     return flags;
 }
 
-/* Who owned what a loop over all numbers closed may close it again, or try to use it. */
-static void forget_closed(int first, int last, struct caller caller)
+void forget_closed(int first, int last, uint32_t stack)
 {
-    uint32_t stack = stack_keep(caller);
     for (int number = first < last ? first : last; number <= (first < last ? last : first);
          number++) {
         uint64_t word = descriptor_in_range(number) ? descriptor_word(number) : 0;
@@ -230,7 +228,7 @@ static void note_close(int number, struct caller caller, enum close_target targe
     bool was_loop = close_run_is_loop(run);
     close_run_add(run, number, caller.address, target);
     if (__builtin_expect(close_run_is_loop(run), 0))
-        forget_closed(was_loop ? number : run->first, number, caller);
+        forget_closed(was_loop ? number : run->first, number, stack_keep(caller));
 }
 
 /* False: another thread was first. */
@@ -401,7 +399,7 @@ bool event_stream_closing(int number, const void *stream, const char *how, struc
         tell_descriptor(&finding);
         refused = descriptor_is_kept(number);
         if (refused)
-            descriptor_quarantine_yield(number); /* the stream's own close takes the placeholder */
+            descriptor_quarantine_yield(number); /* the stream's own close takes the stand-in */
     }
     uint64_t word = descriptor_word(number);
     bool kept = false;

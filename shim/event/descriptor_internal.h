@@ -15,6 +15,9 @@ bool descriptor_enter(int number);
 /* The life of the number's present or last descriptor, after that of the one before. */
 struct descriptor_touch descriptor_story(int number, const struct descriptor *descriptor);
 void tell_descriptor(struct finding *finding);
+/* A loop over all numbers closed these: who owned one may close it again, or try to use it. stack:
+ * of the closes, kept; others stay known. */
+void forget_closed(int first, int last, uint32_t stack);
 void capture_descriptor_touch(struct touch *touch, const char *function, struct caller caller);
 
 /* descriptor_users.c: another thread waits in a call on the open descriptor that is about to be

@@ -14,8 +14,14 @@ static thread_reference self(void)
 
 static void note_probe(int number, struct caller caller, enum close_target target)
 {
-    if (guard.block != NULL)
-        close_run_add(&guard.block->probes, number, caller.address, target);
+    if (guard.block == NULL)
+        return;
+    struct close_run *questions = &guard.block->probes, *closes = &guard.block->closes;
+    close_run_add(questions, number, caller.address, target);
+    if (__builtin_expect(close_run_surrounds(questions, closes), 0)) {
+        forget_closed(closes->first, closes->last, descriptors[closes->last].now.end.stack);
+        closes->caller = 0;
+    }
 }
 
 static void use_after_close(int number, const struct descriptor *descriptor, const char *function,

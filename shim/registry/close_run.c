@@ -32,3 +32,11 @@ bool close_run_is_loop(const struct close_run *run)
     return run->length > 1 &&
            (run->has_unopened || (run->has_live && !run->has_gap && run->length >= SHORTEST_LOOP));
 }
+
+bool close_run_surrounds(const struct close_run *questions, const struct close_run *closes)
+{
+    int way = questions->step < 0 ? -1 : 1;
+    return closes->caller != 0 && close_run_is_loop(questions) && closes->step * way >= 0 &&
+           (closes->first - questions->first) * way >= -LARGEST_GAP &&
+           (questions->last - closes->last) * way > 0;
+}

@@ -25,6 +25,9 @@ struct close_run {
 bool close_run_continues(const struct close_run *run, int number, uintptr_t caller);
 /* Notes it: as the next of the run, or the first of a new one. */
 void close_run_add(struct close_run *run, int number, uintptr_t caller, enum close_target target);
+/* Whether the closes lie within a loop that asked which numbers are open: that goes on beyond them
+ * the same way. */
+bool close_run_surrounds(const struct close_run *questions, const struct close_run *closes);
 /* Whether what was closed so far looks like a loop over all numbers: it came to a number that
  * nobody opened, or took one after the other, those in use, too. Two or three neighbours may be
  * what one owner holds, and so may numbers with others between them. */

@@ -1,5 +1,5 @@
 // Exit handlers that are left by exit and by longjmp; one that ends its thread is the last.
-// EXPECT silent
+// EXPECT silent twin_exit=5
 #include "case.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // quick_exit destroys nothing: what threads use stays.
-// EXPECT silent
+// EXPECT silent twin_exit=6
 #include "case.h"
 
 #include <set>

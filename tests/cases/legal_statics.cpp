@@ -1,7 +1,7 @@
 // Legal things that objects of static storage do at exit: singletons that come back or know that
 // they are gone, objects that are never destroyed, streams, arrays, handlers that make handlers.
 // What is written tells the order, which must be the bare program's.
-// EXPECT silent
+// EXPECT silent twin_exit=3
 #include "case.h"
 
 #include <iostream>

@@ -57,6 +57,26 @@ static void numbers_in_turn_make_a_loop(void **state)
     assert_true(close_run_is_loop(&run));
 }
 
+static void questions_tell_a_loop_that_closes_what_is_open(void **state)
+{
+    struct close_run closes = {0}, questions = {0};
+    (void)state;
+    add(&closes, 3, CLOSE_LIVE);
+    close_run_add(&questions, 4, ELSEWHERE, CLOSE_SECOND);
+    add(&closes, 5, CLOSE_LIVE);
+    close_run_add(&questions, 6, ELSEWHERE, CLOSE_SECOND);
+    assert_false(close_run_surrounds(&questions, &closes)); /* may be what one owns */
+    close_run_add(&questions, 7, ELSEWHERE, CLOSE_UNOPENED);
+    assert_true(close_run_surrounds(&questions, &closes));
+    struct close_run later = {0};
+    add(&later, 8, CLOSE_LIVE);
+    assert_false(close_run_surrounds(&questions, &later));
+    struct close_run down = {0};
+    add(&down, 6, CLOSE_LIVE);
+    add(&down, 5, CLOSE_LIVE);
+    assert_false(close_run_surrounds(&questions, &down));
+}
+
 static void array_of_numbers_is_no_loop(void **state)
 {
     struct close_run run = {0};
@@ -101,6 +121,7 @@ int main(void)
         cmocka_unit_test(numbers_that_nobody_opened_make_a_loop),
         cmocka_unit_test(loop_may_leave_numbers_out),
         cmocka_unit_test(numbers_in_turn_make_a_loop),
+        cmocka_unit_test(questions_tell_a_loop_that_closes_what_is_open),
         cmocka_unit_test(array_of_numbers_is_no_loop),
         cmocka_unit_test(second_closes_alone_are_no_loop),
         cmocka_unit_test(run_ends),
