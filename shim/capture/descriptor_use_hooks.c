@@ -1,6 +1,6 @@
 /* Descriptor use hooks: calls that do something to a descriptor, other than to pass data, and so
  * learn that it is closed. A number that the shim keeps from reuse answers as a closed one: most
- * calls fail on its placeholder by themselves, hooks answer for the others. */
+ * calls fail on its stand-in by themselves, hooks answer for the others. */
 #include "capture/real.h"
 
 #include "event/descriptor.h"
@@ -37,7 +37,7 @@ static inline void look(bool failed, int descriptor, const char *function, bool 
         return done;                                                                               \
     }
 
-/* Those that would succeed on a placeholder. */
+/* Those that would succeed on a stand-in. */
 #define KEPT_HOOK(name, parameters, arguments, is_probe)                                           \
     EXPORT int name parameters                                                                     \
     {                                                                                              \

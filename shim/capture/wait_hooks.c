@@ -44,7 +44,7 @@ static void look_at_set(const fd_set *set, int count, const char *function, stru
             event_use_failed(number, function, true, caller);
 }
 
-/* To the kernel the placeholder of a closed number is always ready, but select refuses a number
+/* To the kernel the stand-in of a closed number is always ready, but select refuses a number
  * that was closed when it began. */
 static bool has_kept(const fd_set *set, int count, uint64_t ticks)
 {

@@ -17,13 +17,6 @@ bool event_annotation_start(void)
     return false;
 }
 
-/* The live guarded object that holds the address, or NULL. */
-static struct object *guarded_around(const void *address)
-{
-    struct object *object = arena_contains(address) ? arena_object(address) : NULL;
-    return object != NULL && atomic_load(&object->state) == OBJECT_LIVE ? object : NULL;
-}
-
 void event_annotated_born(const void *address, size_t size, const char *name, struct caller caller)
 {
     int saved = errno;
@@ -91,7 +84,7 @@ void event_annotated_died(const void *address, struct caller caller)
     for (size_t i = 0; i < count; i++) {
         struct touch end;
         capture(&end, address, "outlive_died", caller);
-        tell_need(&needs[i], &object, guarded_around(address), &end);
+        tell_need(&needs[i], &object, arena_live(address), &end);
     }
     guard_leave();
     errno = saved;
@@ -107,7 +100,7 @@ static void touch_dead(const void *address, struct caller caller)
         return;
     report_prepare();
     capture(&touch, address, "outlive_touched", caller);
-    detect_use_after_death(&finding, &touch, &object, guarded_around(address));
+    detect_use_after_death(&finding, &touch, &object, arena_live(address));
     report_and_go_on(&finding);
 }
 
@@ -145,7 +138,7 @@ void event_annotated_need(const void *address, struct caller caller)
     if (!guard_enter())
         return;
     (void)thread_current();
-    const struct object *guarded = guarded_around(address);
+    const struct object *guarded = arena_live(address);
     bool known = annotated_object_at((uintptr_t)address, &annotated) && annotated.lives > 0;
     bool fits = true;
     if (known)
@@ -161,7 +154,7 @@ void event_annotated_need(const void *address, struct caller caller)
 
 void event_annotated_handed_over(const void *address)
 {
-    struct object *object = guarded_around(address);
+    struct object *object = arena_live(address);
     need_drop((uintptr_t)address);
     if (object != NULL)
         use_handed_over(object);

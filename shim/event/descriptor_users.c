@@ -59,7 +59,7 @@ static bool waits(pid_t tid, const struct thread_call *call, int number)
         return false;
     case TASK_SLEEPS:
         if (call->number != THREAD_CALL_SETS)
-            return asked.first == (uint64_t)number;
+            return asked.arguments[0] == (uint64_t)number;
         return asked.number == SYS_poll || asked.number == SYS_ppoll ||
                asked.number == SYS_select || asked.number == SYS_pselect6;
     default:

@@ -160,8 +160,8 @@ struct thread_touch *event_touch_begin(const void *address, bool is_mutex, const
                                        struct caller caller)
 {
     struct thread_touch *touch = NULL;
-    struct object *object = arena_object(address);
-    if (object == NULL || atomic_load(&object->state) != OBJECT_LIVE || !guard_enter())
+    struct object *object = arena_live(address);
+    if (object == NULL || !guard_enter())
         return NULL;
     (void)thread_current();
     touch = touch_begin(object, address, is_mutex, function, caller);

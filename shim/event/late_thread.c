@@ -21,7 +21,6 @@
 #include "registry/static_symbols.h"
 #include "registry/task.h"
 #include "registry/use.h"
-#include "registry/waiting.h"
 
 #include <errno.h>
 
@@ -76,13 +75,6 @@ static bool may_look(void)
     return left > 0 && atomic_compare_exchange_strong(&looks_left, &left, left - 1);
 }
 
-static struct object *live_object(uint64_t address)
-{
-    struct object *object =
-        arena_contains((const void *)address) ? arena_object((const void *)address) : NULL;
-    return object != NULL && atomic_load(&object->state) == OBJECT_LIVE ? object : NULL;
-}
-
 static bool is_in(uint64_t word, const struct object *object)
 {
     return word - object->address < object->size || word == object->address;
@@ -121,7 +113,7 @@ static enum late_way way_of_argument(const struct thread *thread, const struct o
         return LATE_WAY_NONE;
     if (is_in(argument, object))
         return LATE_WAY_ARGUMENT;
-    const struct object *live = live_object(argument);
+    const struct object *live = arena_live((const void *)argument);
     bool points = live != NULL ? object_points_to(live, argument, object)
                                : points_to(argument, ARGUMENT_SIZE, object);
     return points ? LATE_WAY_POINTED : LATE_WAY_NONE;
@@ -131,7 +123,7 @@ static enum late_way way_of_frames(const struct stack_held *held, const struct o
 {
     enum late_way way = LATE_WAY_NONE;
     for (size_t i = 0; i < held->count; i++) {
-        const struct object *live = live_object(held->words[i]);
+        const struct object *live = arena_live((const void *)held->words[i]);
         if (is_in(held->words[i], object))
             return LATE_WAY_FRAME;
         if (live != NULL && object_points_to(live, live->address, object))
@@ -149,25 +141,24 @@ static bool waits_for_lock(const struct thread_block *block)
 /* The thread is asleep, as far as the kernel says before and after. */
 static bool look(struct near *near, const struct thread *thread, const struct object *object)
 {
-    struct waiting waiting, after;
+    struct task_call call;
     struct stack stack;
     struct stack_held held = {.first = arena_first, .last = arena_last};
     const struct thread_block *block = thread->block;
     near->way = way_of_argument(thread, object);
     near->ran = !task_is_asleep(thread->tid);
-    if (block == NULL || near->ran || !waiting_of(thread->tid, &waiting))
+    if (block == NULL || near->ran || !task_is_in_kernel(thread->tid, &call))
         return false;
     struct thread_sleep sleep = block->sleep;
-    stack_hold(&held, &stack, &sleep, waiting.address, waiting.pointer);
-    if (!waiting_of(thread->tid, &after) || after.pointer != waiting.pointer ||
-        after.address != waiting.address || block->sleep.count != sleep.count)
+    stack_hold(&held, &stack, &sleep, call.address, call.pointer);
+    if (!task_is_still(thread->tid, &call) || block->sleep.count != sleep.count)
         return false;
     near->listens = block->wait.what == WAIT_CONDITION || block->wait.what == WAIT_SEMAPHORE;
     near->now = stack_keep_frames(stack.frames, stack.count);
     enum late_way way = way_of_frames(&held, object);
     if (near->way == LATE_WAY_NONE)
         near->way = way;
-    return held.exact && waiting_has_end(&waiting) && !waits_for_lock(block) &&
+    return held.exact && task_call_has_end(&call) && !waits_for_lock(block) &&
            sleep.count - near->rhythm.waits <= near->rhythm.gap &&
            use_rhythm_has(&near->rhythm, sleep_place(sleep.address, sleep.slot));
 }

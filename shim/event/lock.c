@@ -50,16 +50,9 @@ static void capture_lock_touch(struct touch *touch, const void *address, const c
     stack_capture(&touch->stack, caller);
 }
 
-/* The live guarded object that the lock lies in, or NULL. */
-static struct object *object_around(const void *address)
-{
-    struct object *object = arena_contains(address) ? arena_object(address) : NULL;
-    return object != NULL && atomic_load(&object->state) == OBJECT_LIVE ? object : NULL;
-}
-
 static bool is_taken_away(const void *address)
 {
-    return (arena_contains(address) && object_around(address) == NULL) ||
+    return (arena_contains(address) && arena_live(address) == NULL) ||
            static_untouched(address) != NULL;
 }
 
@@ -76,7 +69,7 @@ bool tell_destroyed_lock(const void *address, bool is_spin, const char *function
     struct touch touch;
     struct finding finding;
     capture_lock_touch(&touch, address, function, caller);
-    detect_use_after_destroy(&finding, &touch, &lock, object_around(address));
+    detect_use_after_destroy(&finding, &touch, &lock, arena_live(address));
     tell(&finding);
     destroyed_lock_restore(address, is_spin);
     return true;
@@ -223,7 +216,7 @@ static void tell_users(const void *address, enum lock_sort sort, const char *fun
     struct finding finding;
     complete_use(&search.use);
     capture_lock_touch(&touch, address, function, caller);
-    detect_destroy_while_in_use(&finding, &search.use, &touch, object_around(address));
+    detect_destroy_while_in_use(&finding, &search.use, &touch, arena_live(address));
     tell(&finding);
 }
 
@@ -301,7 +294,7 @@ void tell_locks_at_end(void)
         if (!find_held(block, &search))
             continue;
         complete_use(&search.use);
-        detect_lock_held_at_end(&finding, &search.use, object_around(address));
+        detect_lock_held_at_end(&finding, &search.use, arena_live(address));
         tell(&finding);
     }
 }

@@ -15,7 +15,7 @@ bool event_waits_in_object(pid_t tid, struct stack *stack)
     uint64_t word;
     stack->count = 0;
     if (task_state(tid, &call) != TASK_SLEEPS || call.number != SYS_futex ||
-        !arena_contains((const void *)(uintptr_t)call.first))
+        !arena_contains((const void *)(uintptr_t)call.arguments[0]))
         return false;
     const struct thread *thread = thread_of_tid(tid);
     const struct thread_touch *touch = NULL; /* the latest: others were left by a longjmp */

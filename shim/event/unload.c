@@ -8,7 +8,7 @@
 #include "base/probe.h"
 #include "base/system.h"
 #include "registry/library.h"
-#include "registry/waiting.h"
+#include "registry/task.h"
 
 /* A thread that was inside some library when dlclose was entered. */
 struct user {
@@ -80,24 +80,23 @@ enum look { LOOK_OUTSIDE, LOOK_INSIDE, LOOK_UNKNOWN };
 static enum look look_at(const struct unloading *unloading, const struct thread *thread,
                          struct user *user)
 {
-    struct waiting waiting, after;
+    struct task_call call;
     struct stack stack;
-    if (!waiting_of(thread->tid, &waiting))
+    if (!task_is_in_kernel(thread->tid, &call))
         return LOOK_UNKNOWN;
-    if (library_of(unloading, waiting.address) == NULL &&
-        scan(unloading, thread, waiting.pointer, 0) == 0)
+    if (library_of(unloading, call.address) == NULL &&
+        scan(unloading, thread, call.pointer, 0) == 0)
         return LOOK_OUTSIDE;
-    stack_capture_blocked(&stack, waiting.address, waiting.pointer);
+    stack_capture_blocked(&stack, call.address, call.pointer);
     uint32_t inside = 0;
     while (inside < stack.count && library_of(unloading, stack.frames[inside]) == NULL)
         inside++;
-    if (!waiting_of(thread->tid, &after) || after.pointer != waiting.pointer ||
-        after.address != waiting.address)
+    if (!task_is_still(thread->tid, &call))
         return LOOK_UNKNOWN; /* the stack did not stand still */
     if (inside == stack.count)
         return LOOK_OUTSIDE;
     *user = (struct user){.thread = thread->reference,
-                          .pointer = waiting.pointer,
+                          .pointer = call.pointer,
                           .stack = stack_keep_frames(stack.frames, stack.count)};
     return LOOK_INSIDE;
 }
@@ -248,7 +247,7 @@ static bool is_still_inside(const struct unloading *unloading, const struct user
                             uintptr_t address)
 {
     const struct thread *thread = thread_of_reference(user->thread);
-    struct waiting waiting;
+    struct task_call call;
     if (thread == NULL || thread == guard.thread)
         return thread != NULL;
     if (user->by_start)
@@ -258,10 +257,9 @@ static bool is_still_inside(const struct unloading *unloading, const struct user
             pause_between_rounds();
         if (thread->state != THREAD_RUNNING || thread->reference != user->thread)
             return false;
-        if (waiting_of(thread->tid, &waiting))
-            return waiting.pointer == user->pointer &&
-                   (waiting.address == address ||
-                    scan(unloading, thread, waiting.pointer, address) != 0);
+        if (task_is_in_kernel(thread->tid, &call))
+            return call.pointer == user->pointer &&
+                   (call.address == address || scan(unloading, thread, call.pointer, address) != 0);
     }
     return false;
 }

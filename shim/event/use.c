@@ -12,8 +12,8 @@ void event_touched_slow(const void *address, enum use_source source, const char 
 {
     if (use_note_again(address, source, caller))
         return;
-    struct object *object = arena_object(address);
-    if (object == NULL || atomic_load(&object->state) != OBJECT_LIVE || !guard_enter())
+    struct object *object = arena_live(address);
+    if (object == NULL || !guard_enter())
         return;
     int saved = errno;
     (void)thread_current();
@@ -27,8 +27,8 @@ void event_touched_slow(const void *address, enum use_source source, const char 
 
 static void note_argument(const void *address, struct caller entry)
 {
-    struct object *object = arena_contains(address) ? arena_object(address) : NULL;
-    if (object != NULL && atomic_load(&object->state) == OBJECT_LIVE)
+    struct object *object = arena_live(address);
+    if (object != NULL)
         use_note(object, USE_ARGUMENT, NULL, entry);
 }
 

@@ -37,6 +37,13 @@ static inline bool arena_contains(const void *address)
  * has been reused. */
 struct object *arena_object(const void *address);
 
+/* The live object whose pages hold the address, or NULL. */
+static inline struct object *arena_live(const void *address)
+{
+    struct object *object = arena_contains(address) ? arena_object(address) : NULL;
+    return object != NULL && atomic_load(&object->state) == OBJECT_LIVE ? object : NULL;
+}
+
 /* As arena_object(), but never NULL: an unknown object is a dead one. */
 const struct object *arena_object_or_dead(const void *address);
 

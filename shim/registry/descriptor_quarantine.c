@@ -57,8 +57,8 @@ static void release_oldest(void)
 }
 
 /* Of a file that is nobody else's: what a raw call, or one by /proc/self/fd, may do to a
- * placeholder (change its owner, its times, its mode) reaches nothing. */
-static long open_placeholder(void)
+ * stand-in (change its owner, its times, its mode) reaches nothing. */
+static long open_stand_in(void)
 {
     char path[32];
     long file = system_call3(SYS_memfd_create, (long)"outlive", MFD_CLOEXEC, 0);
@@ -66,20 +66,20 @@ static long open_placeholder(void)
         return file;
     struct text text = text_in(path, sizeof path);
     text_format(&text, "/proc/self/fd/%ld", file);
-    long placeholder = system_open(path, O_PATH | O_CLOEXEC, 0);
+    long stand_in = system_open(path, O_PATH | O_CLOEXEC, 0);
     (void)system_close((int)file);
-    return placeholder;
+    return stand_in;
 }
 
 /* A number of its own only for a moment: nothing is left for the program to close. */
-static bool put_placeholder(int number)
+static bool put_stand_in(int number)
 {
-    long placeholder = open_placeholder();
-    if (placeholder < 0)
+    long stand_in = open_stand_in();
+    if (stand_in < 0)
         return false;
     long put =
-        descriptor_is_open(number) ? system_call3(SYS_dup3, placeholder, number, O_CLOEXEC) : -1;
-    (void)system_close((int)placeholder);
+        descriptor_is_open(number) ? system_call3(SYS_dup3, stand_in, number, O_CLOEXEC) : -1;
+    (void)system_close((int)stand_in);
     return put == number;
 }
 
@@ -87,7 +87,7 @@ bool descriptor_quarantine_keep(int number)
 {
     uint64_t word = descriptor_word(number);
     lock_take(&quarantine_lock);
-    bool kept = put_placeholder(number);
+    bool kept = put_stand_in(number);
     if (kept) {
         if (count == room)
             release_oldest();

@@ -1,5 +1,5 @@
 /* Descriptor quarantine: numbers of closed descriptors that are kept from reuse. Where a file was,
- * a placeholder takes its number in the same step (dup3 of an O_PATH descriptor): reads, writes and
+ * a stand-in takes its number in the same step (dup3 of an O_PATH descriptor): reads, writes and
  * polls fail on it as on a closed one (open(2), O_PATH); hooks answer for the calls that would not.
  * A few, the oldest leave first. Between guard_enter() and guard_leave(). */
 #ifndef OUTLIVE_REGISTRY_DESCRIPTOR_QUARANTINE_H

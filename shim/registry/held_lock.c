@@ -64,5 +64,5 @@ bool held_lock_sleeps(pid_t tid, uintptr_t object, size_t size)
 {
     struct task_call call;
     return task_state(tid, &call) == TASK_SLEEPS && call.number == SYS_futex &&
-           call.first - object < size;
+           call.arguments[0] - object < size;
 }

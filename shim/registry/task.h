@@ -7,10 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The system call that a thread sleeps in, and its first argument. */
+/* The call that a thread is in, by /proc/pid/task/tid/syscall, which stops no thread. */
 struct task_call {
-    long number;
-    uint64_t first;
+    long number; /* of the system call; -1: in none */
+    uint64_t arguments[6];
+    uintptr_t pointer, address; /* stack pointer and program counter */
 };
 
 enum task_state {
@@ -22,6 +23,14 @@ enum task_state {
 enum task_state task_state(pid_t tid, struct task_call *call);
 /* In whatever call. May be asked for where the call may not. */
 bool task_is_asleep(pid_t tid);
+/* Where it is in the kernel, if only on its way there. False: it runs, or may not be asked. */
+bool task_is_in_kernel(pid_t tid, struct task_call *call);
+/* The thread has not moved since. */
+bool task_is_still(pid_t tid, const struct task_call *call);
+/* The call ends by itself after some time: it has a timeout. */
+bool task_call_has_end(const struct task_call *call);
+/* Of a line of that file. False: it holds no addresses. */
+bool task_call_parse(const char *line, struct task_call *call);
 
 /* False only where the kernel has no such thread. */
 bool task_is_alive(pid_t tid);

@@ -96,7 +96,7 @@ static uintptr_t size_of(enum wait_for what)
 
 static bool is_in(const struct task_call *call, uintptr_t address, uintptr_t size)
 {
-    return address != 0 && call->first - address < size;
+    return address != 0 && call->arguments[0] - address < size;
 }
 
 static thread_reference holder_of(uintptr_t lock, uintptr_t offset)
@@ -129,7 +129,7 @@ static void find_holder(struct waiting *waiting, const struct task_call *call)
         waiting->holder = holder_of(note->address, RWLOCK_WRITER);
         break;
     case WAIT_CONDITION:
-        if (note->mutex != 0 && call->first == note->mutex) { /* signalled, and now this */
+        if (note->mutex != 0 && call->arguments[0] == note->mutex) { /* signalled, and now this */
             waiting->lock = note->mutex;
             waiting->holder = holder_of(note->mutex, MUTEX_OWNER);
             break;
@@ -161,11 +161,11 @@ static bool waits_for_descriptor(const struct thread *thread, struct waiting *wa
     if (note.number == 0 || task_state(thread->tid, &call) != TASK_SLEEPS)
         return false;
     bool several = note.number == THREAD_CALL_SETS;
-    if (several ? !is_poll(call.number) : note.number != call.first + 1)
+    if (several ? !is_poll(call.number) : note.number != call.arguments[0] + 1)
         return false;
     waiting->note = (struct thread_wait){.what = several ? WAIT_DESCRIPTORS : WAIT_DESCRIPTOR,
                                          .function = note.function,
-                                         .address = call.first,
+                                         .address = call.arguments[0],
                                          .caller = note.address,
                                          .slot = note.slot};
     return true;
@@ -190,7 +190,7 @@ bool wait_of(const struct thread *thread, struct waiting *waiting)
             break;
         enum task_state state = task_state(thread->tid, &call);
         if (state == TASK_UNKNOWN)
-            call = (struct task_call){SYS_futex, waiting->note.address};
+            call = (struct task_call){.number = SYS_futex, .arguments = {waiting->note.address}};
         bool really = state == TASK_UNKNOWN ||
                       (state == TASK_SLEEPS && call.number == SYS_futex &&
                        (is_in(&call, waiting->note.address, size_of(waiting->note.what)) ||

@@ -1,45 +1,17 @@
 // A thread that comes back to an object in every round sleeps between two of them while the object
 // is freed: it holds it in its frame and by its start argument.
 // EXPECT kind=late-thread grade=imminent exit=0 late=poller destroyer=main touch=poll_it end=main birth=main start=main options=linger=0
-#include "waits.h"
-
-#include <sys/syscall.h>
-
-struct service {
-    pthread_mutex_t mutex;
-    int calls;
-};
-
-NOINLINE static void poll_it(struct service *service)
-{
-    pthread_mutex_lock(&service->mutex);
-    service->calls++;
-    pthread_mutex_unlock(&service->mutex);
-}
-
-static void *poller(void *argument)
-{
-    struct service *service = argument;
-    case_name("poller");
-    waits_note();
-    for (int i = 0; !case_stopped(); i++) {
-        poll_it(service);
-        case_rounds = (unsigned)i + 1;
-        usleep(i < 3 ? 1000 : 60000000);
-    }
-    return NULL;
-}
+#include "service.h"
 
 int main(int count, char **arguments)
 {
     bool bug = case_is_bug(count, arguments);
     pthread_t thread;
+    service_pause = 60000000;
     struct service *service = malloc(sizeof *service);
     pthread_mutex_init(&service->mutex, NULL);
     pthread_create(&thread, NULL, poller, service);
-    while (case_rounds < 4)
-        sched_yield();
-    waits_await(SYS_clock_nanosleep);
+    service_await_pause();
     if (!bug) { /* it is stopped for good */
         case_tell_stop();
         pthread_cancel(thread);

@@ -1,21 +1,9 @@
 // A thread that used an object in all its rounds has happened to end in time: nothing waits for its
 // end before the object is freed, and nothing ever does.
 // EXPECT kind=late-thread grade=possible exit=0 late=poller destroyer=main touch=poll_it end=main birth=main start=main
-#include "case.h"
+#include "service.h"
 
-struct service {
-    pthread_mutex_t mutex;
-    int calls;
-};
-
-NOINLINE static void poll_it(struct service *service)
-{
-    pthread_mutex_lock(&service->mutex);
-    service->calls++;
-    pthread_mutex_unlock(&service->mutex);
-}
-
-static void *poller(void *argument)
+static void *briefly(void *argument)
 {
     struct service *service = argument;
     case_name("poller");
@@ -48,7 +36,7 @@ int main(int count, char **arguments)
     pthread_t thread;
     struct service *service = malloc(sizeof *service);
     pthread_mutex_init(&service->mutex, NULL);
-    pthread_create(&thread, NULL, poller, service);
+    pthread_create(&thread, NULL, briefly, service);
     while (case_rounds == 0)
         sched_yield();
     await_end();

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "outlive/elf_file.h"
-#include "registry/waiting.h"
+#include "registry/task.h"
 #include "report/modules.h"
 #include "report/suppression.h"
 
@@ -110,29 +110,29 @@ static unsigned char *read_self(size_t *size)
 
 static void parses_where_a_thread_waits(void **state)
 {
-    struct waiting waiting;
+    struct task_call call;
     (void)state;
-    assert_true(waiting_parse(
+    assert_true(task_call_parse(
         "230 0x0 0x0 0x7ffedef2ae60 0x7ffedef2aea0 0x0 0x0 0x7ffedef2ae48 0x7fbed4382503\n",
-        &waiting));
-    assert_int_equal(waiting.pointer, 0x7ffedef2ae48);
-    assert_int_equal(waiting.address, 0x7fbed4382503);
-    assert_int_equal(waiting.number, 230);
-    assert_int_equal(waiting.arguments[2], 0x7ffedef2ae60);
-    assert_int_equal(waiting.arguments[5], 0);
-    assert_true(waiting_has_end(&waiting));
-    assert_true(waiting_parse("7 0x7f01 0x1 0xffffffff 0x0 0x0 0x0 0x7f01 0x7f02\n", &waiting));
-    assert_false(waiting_has_end(&waiting)); /* poll() without a timeout */
-    assert_true(waiting_parse("7 0x7f01 0x1 0x64 0x0 0x0 0x0 0x7f01 0x7f02\n", &waiting));
-    assert_true(waiting_has_end(&waiting));
-    assert_true(waiting_parse("-1 0x7f01 0x7f02\n", &waiting)); /* outside of any call */
-    assert_int_equal(waiting.pointer, 0x7f01);
-    assert_int_equal(waiting.address, 0x7f02);
-    assert_int_equal(waiting.number, -1);
-    assert_false(waiting_has_end(&waiting));
-    assert_false(waiting_parse("running\n", &waiting));
-    assert_false(waiting_parse("", &waiting));
-    assert_false(waiting_parse("0 0x1", &waiting));
+        &call));
+    assert_int_equal(call.pointer, 0x7ffedef2ae48);
+    assert_int_equal(call.address, 0x7fbed4382503);
+    assert_int_equal(call.number, 230);
+    assert_int_equal(call.arguments[2], 0x7ffedef2ae60);
+    assert_int_equal(call.arguments[5], 0);
+    assert_true(task_call_has_end(&call));
+    assert_true(task_call_parse("7 0x7f01 0x1 0xffffffff 0x0 0x0 0x0 0x7f01 0x7f02\n", &call));
+    assert_false(task_call_has_end(&call)); /* poll() without a timeout */
+    assert_true(task_call_parse("7 0x7f01 0x1 0x64 0x0 0x0 0x0 0x7f01 0x7f02\n", &call));
+    assert_true(task_call_has_end(&call));
+    assert_true(task_call_parse("-1 0x7f01 0x7f02\n", &call)); /* outside of any call */
+    assert_int_equal(call.pointer, 0x7f01);
+    assert_int_equal(call.address, 0x7f02);
+    assert_int_equal(call.number, -1);
+    assert_false(task_call_has_end(&call));
+    assert_false(task_call_parse("running\n", &call));
+    assert_false(task_call_parse("", &call));
+    assert_false(task_call_parse("0 0x1", &call));
 }
 
 static void inspects_elf(void **state)

@@ -33,7 +33,7 @@ static void await_sleep(pid_t tid, const void *word)
     struct task_call call = {0};
     do
         sched_yield();
-    while (task_state(tid, &call) != TASK_SLEEPS || call.first != (uintptr_t)word);
+    while (task_state(tid, &call) != TASK_SLEEPS || call.arguments[0] != (uintptr_t)word);
 }
 
 /* Takes one mutex, and then waits for the other until its holder lets go. */
