@@ -104,7 +104,7 @@ EXPORT DIR *fdopendir(int descriptor)
         int result = real.name(stream);                                                            \
         if (__builtin_expect(!refused, 1))                                                         \
             return result;                                                                         \
-        errno = EBADF; /* what it closed was the shim's stand-in */                             \
+        errno = EBADF; /* what it closed was the shim's stand-in */                                \
         return failure;                                                                            \
     }
 
