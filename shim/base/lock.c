@@ -72,6 +72,19 @@ bool lock_take_within(struct lock *lock, uint64_t milliseconds)
     return true;
 }
 
+bool lock_try(struct lock *lock)
+{
+    enum { TRIES = 1000 }; /* some ten microseconds */
+    note(lock);
+    for (int tries = 0; tries < TRIES; tries++) {
+        if (atomic_load_explicit(&lock->state, memory_order_relaxed) == FREE && take(lock, 0))
+            return true;
+        __builtin_ia32_pause();
+    }
+    forget(lock);
+    return false;
+}
+
 void lock_take(struct lock *lock)
 {
     (void)lock_take_within(lock, UINT64_MAX);

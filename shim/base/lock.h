@@ -19,6 +19,10 @@ struct lock {
 void lock_take(struct lock *lock);
 /* False when it could not be had within that many milliseconds. */
 bool lock_take_within(struct lock *lock, uint64_t milliseconds);
+/* Does not sleep. For what a call leads to that signal handlers may make: one may have interrupted
+ * malloc, for whose lock a fork in another thread waits, with ours in hand. False: taken for longer
+ * than others ever need it. */
+bool lock_try(struct lock *lock);
 void lock_release(struct lock *lock);
 /* Around fork, which may be called by a signal handler that interrupted the holder: then that one
  * keeps it. In the child the holder may not exist: the lock is free. */

@@ -86,7 +86,10 @@ static bool put_stand_in(int number)
 bool descriptor_quarantine_keep(int number)
 {
     uint64_t word = descriptor_word(number);
-    lock_take(&quarantine_lock);
+    if (!lock_try(&quarantine_lock)) { /* close() in a signal handler */
+        (void)descriptor_clear(number, word, DESCRIPTOR_KEPT);
+        return false;
+    }
     bool kept = put_stand_in(number);
     if (kept) {
         if (count == room)

@@ -373,7 +373,8 @@ void thread_stack_detached(struct thread_stack *stack)
 
 void thread_stack_look(void)
 {
-    lock_take(&stacks_lock);
+    if (!lock_try(&stacks_lock))
+        return;
     for (uint32_t i = 0; i < stacks_used && atomic_load(&thread_stacks_leaving) > 0; i++)
         if (stacks[i].leaving)
             settle(&stacks[i]);

@@ -79,7 +79,7 @@ void thread_stack_ended(void);
 /* After the call that joined, or detached, the owner. join_stack: kept. */
 void thread_stack_joined(struct thread_stack *stack, uint32_t join_stack);
 void thread_stack_detached(struct thread_stack *stack);
-/* Looks whether threads have left the kernel. */
+/* Looks whether threads have left the kernel. Not while a fork is under way. */
 void thread_stack_look(void);
 /* Around a call on a handle: libc looks at its record there, with all signals blocked (glibc,
  * nptl/pthread_kill.c), so the stack stays until the call has returned, whoever joins meanwhile.

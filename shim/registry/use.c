@@ -58,10 +58,12 @@ static struct use *choose(struct users *of)
     return ended != NULL ? ended : oldest;
 }
 
+/* NULL where a fork is under way: sem_post() may have been called by a signal handler. */
 static struct use *add(const struct object *object, thread_reference thread, uint64_t now)
 {
     struct users *of = &users[object->number];
-    lock_take(&uses_lock);
+    if (!lock_try(&uses_lock))
+        return NULL;
     if (of->address != object->address) {
         atomic_store(&of->address, 0);
         for (size_t i = 0; i < OBJECT_USES; i++)
@@ -158,6 +160,8 @@ void use_note(struct object *object, enum use_source source, const char *functio
     struct use *use = of->address == object->address ? find(of, thread->reference) : NULL;
     if (__builtin_expect(use == NULL, 0))
         use = add(object, thread->reference, now);
+    if (__builtin_expect(use == NULL, 0))
+        return;
     use->count++;
     use->sources |= UINT32_C(1) << source;
     use->last_ticks = now;
