@@ -45,12 +45,27 @@ static void is_free_in_the_child(void **state)
     lock_release(&lock);
 }
 
+static void try_does_not_wait(void **state)
+{
+    static struct lock lock;
+    (void)state;
+    assert_true(lock_try(&lock));
+    assert_false(lock_try(&lock));
+    lock_release(&lock);
+    assert_true(lock_try(&lock));
+    lock_release(&lock);
+    lock_abandon(); /* nothing of it is held */
+    assert_true(lock_try(&lock));
+    lock_release(&lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_all_back_after_forks),
         cmocka_unit_test(keeps_what_was_held),
         cmocka_unit_test(is_free_in_the_child),
+        cmocka_unit_test(try_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
